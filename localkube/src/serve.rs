@@ -1,0 +1,1 @@
+//! One process: the API server, the controllers, the kubelet, the proxy and the registry.

@@ -1,0 +1,1 @@
+//! The command line: clap types only, their doc comments are the help.

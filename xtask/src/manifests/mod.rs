@@ -1,0 +1,1 @@
+//! A Kustomize tree becomes a list of objects, without touching anything.

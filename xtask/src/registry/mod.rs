@@ -1,0 +1,1 @@
+//! Where images are pushed: an enum of providers, chosen in one function.

@@ -1,0 +1,1 @@
+//! Waiting until the applied workloads run, and saying why they do not.

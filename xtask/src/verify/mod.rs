@@ -1,0 +1,1 @@
+//! HTTP checks of the deployed service.
