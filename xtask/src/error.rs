@@ -28,6 +28,21 @@ pub struct Error {
     pub causes: Vec<String>,
     /// The next command to type or the key to change.
     pub hint: Option<String>,
+    /// Where in which file; GitHub shows them beside the line.
+    pub places: Vec<Place>,
+}
+
+/// A mistake at a line of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, relative to the repository's root.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1.
+    pub column: usize,
+    /// What is wrong there.
+    pub message: String,
 }
 
 /// The result of everything that can fail.
@@ -51,7 +66,7 @@ impl Error {
 
     /// A failure of this kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), causes: Vec::new(), hint: None }
+        Self { kind, message: message.into(), causes: Vec::new(), hint: None, places: Vec::new() }
     }
 
     /// Adds a cause below those already there.
@@ -71,6 +86,13 @@ impl Error {
             }
             next = error.source();
         }
+        self
+    }
+
+    /// Adds a cause that lies at a line of a file.
+    pub fn place(mut self, place: Place) -> Self {
+        self.causes.push(format!("{}:{}:{}: {}", place.file, place.line, place.column, place.message));
+        self.places.push(place);
         self
     }
 

@@ -1,3 +1,23 @@
 //! Parses the command line, runs the command, renders its error and exits.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use xtask::{cli::Cli, commands, error::Error, ui::Printer};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let printer = Printer::new(&cli.global);
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::failed("start the runtime").source(&error))
+        .and_then(|runtime| runtime.block_on(commands::run(cli, &printer)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            printer.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,8 +1,18 @@
 //! infra-config/ENVIRONMENT.yaml becomes a validated [`Environment`].
 
+mod duration;
+mod environment;
+mod fields;
+mod load;
+mod located;
+pub mod variables;
+
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde_json::Value;
+
+pub(crate) use fields::closest;
+pub use load::{DIRECTORY, environments, find_root, load};
 
 /// One place that the service is shipped to; every path is absolute.
 #[derive(Debug, Clone)]
@@ -102,3 +112,13 @@ pub struct Check {
     /// How long to try.
     pub timeout: Duration,
 }
+
+impl Environment {
+    /// Where the pipeline keeps what it knows about this repository; not under version control.
+    pub fn state(&self) -> PathBuf {
+        self.root.join(".slipway")
+    }
+}
+
+#[cfg(test)]
+mod tests;

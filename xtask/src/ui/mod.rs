@@ -1,13 +1,16 @@
 //! Everything that a person or a program reads: results on stdout, words on stderr.
 
-/// The running report of one stage: live progress on a terminal, plain lines elsewhere.
-#[derive(Debug)]
-pub struct Step {}
+mod failure;
+mod github;
+mod printer;
+mod recap;
+mod secret;
+mod step;
 
-impl Step {
-    /// Replaces the text of the live progress line; shown on a terminal only.
-    pub fn update(&self, _text: impl Into<String>) {}
+pub use printer::Printer;
+pub use recap::{Outcome, Row};
+pub use secret::Secret;
+pub use step::{Done, Step};
 
-    /// Writes a line that stays.
-    pub fn line(&self, _text: impl Into<String>) {}
-}
+#[cfg(test)]
+mod tests;

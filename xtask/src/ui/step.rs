@@ -1,0 +1,140 @@
+//! The report of one stage while it runs.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Outcome, Printer, Row};
+use crate::error::Result;
+
+/// The running report of one stage: live progress on a terminal, plain lines elsewhere.
+pub struct Step {
+    printer: Printer,
+    stage: String,
+    started: Instant,
+    bar: Option<ProgressBar>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    progress: String,
+    details: Vec<String>,
+}
+
+/// How a stage ended, what it did in a few words, and what it hands on.
+#[derive(Debug)]
+pub struct Done<T> {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What it did, in a few words.
+    pub summary: String,
+    /// What the next stages need.
+    pub value: T,
+}
+
+impl<T> Done<T> {
+    /// A stage that ended well.
+    pub fn new(outcome: Outcome, summary: impl Into<String>, value: T) -> Self {
+        Self { outcome, summary: summary.into(), value }
+    }
+}
+
+impl Step {
+    pub(super) fn new(printer: Printer, stage: String) -> Self {
+        let bar = printer.progress().map(|progress| {
+            let bar = progress.add(ProgressBar::new_spinner());
+            let style = ProgressStyle::with_template(" {spinner:<8} {prefix:<10} {wide_msg} {elapsed:>7}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.set_prefix(stage.clone());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Self { printer, stage, started: Instant::now(), bar, state: Mutex::default() }
+    }
+
+    /// A report that nobody sees.
+    pub fn silent() -> Self {
+        Printer::silent().step("")
+    }
+
+    /// Replaces the text of the live progress line; shown on a terminal only.
+    pub fn update(&self, text: impl Into<String>) {
+        let text = text.into();
+        if let Some(bar) = &self.bar {
+            bar.set_message(text.clone());
+        }
+        self.state().progress = text;
+    }
+
+    /// Writes a line that stays.
+    pub fn line(&self, text: impl Into<String>) {
+        for line in text.into().lines() {
+            self.printer.words(format!(" ...      {:<10} {line}", self.stage));
+        }
+    }
+
+    /// Writes a line that stays, with `--verbose` only.
+    pub fn verbose(&self, text: impl Into<String>) {
+        for line in text.into().lines() {
+            self.printer.verbose(format!(" ...      {:<10} {line}", self.stage));
+        }
+    }
+
+    /// Keeps lines to be shown below the stage's row once it ends.
+    pub fn detail(&self, text: impl Into<String>) {
+        self.state().details.push(text.into());
+    }
+
+    /// Runs the stage's work and ends the report with what came of it.
+    ///
+    /// # Errors
+    /// The work's own.
+    pub async fn run<T>(self, work: impl AsyncFnOnce(&Self) -> Result<Done<T>>) -> Result<T> {
+        match work(&self).await {
+            Ok(done) => {
+                self.end(done.outcome, done.summary);
+                Ok(done.value)
+            }
+            Err(error) => {
+                let reached = self.state().progress.clone();
+                self.end(Outcome::Failed, reached);
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends the report.
+    pub fn end(self, outcome: Outcome, summary: impl Into<String>) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let details = std::mem::take(&mut self.state().details);
+        let row =
+            Row { outcome, stage: self.stage.clone(), summary: summary.into(), details, took: self.started.elapsed() };
+        self.printer.row(row);
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Step {
+    // An interrupted stage leaves no half-drawn line on the terminal.
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Step").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,4 @@
+//! The whole binary, as a person runs it.
+
+mod command;
+mod usage;
