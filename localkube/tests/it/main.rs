@@ -1,0 +1,3 @@
+//! Integration tests of localkube, against real clients.
+
+mod registry;
