@@ -1,0 +1,46 @@
+//! The Docker Engine: reaching it, and saying what to do when it cannot be reached.
+
+use bollard::{Docker, errors::Error as Failure};
+
+use crate::{
+    config::variables,
+    error::{Error, Result},
+};
+
+const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+/// Docker Engine 20.10.
+const OLDEST_API: (usize, usize) = (1, 41);
+
+/// Connects to the engine that `DOCKER_HOST` names, or to the machine's, and agrees on the API version.
+///
+/// # Errors
+/// When it does not answer or is older than 20.10, with the remedy.
+pub async fn connect() -> Result<Docker> {
+    let host = variables::docker_host().unwrap_or_else(|| DEFAULT_HOST.to_owned());
+    let docker = Docker::connect_with_host(&host).map_err(|error| unreachable(&host, &error))?;
+    let docker = docker.negotiate_version().await.map_err(|error| unreachable(&host, &error))?;
+    let version = docker.client_version();
+    if (version.major_version, version.minor_version) < OLDEST_API {
+        return Err(Error::failed(format!(
+            "Docker at {host} speaks API {}.{}, at least {}.{} is needed",
+            version.major_version, version.minor_version, OLDEST_API.0, OLDEST_API.1
+        ))
+        .hint("install Docker Engine 20.10 or newer"));
+    }
+    Ok(docker)
+}
+
+fn unreachable(host: &str, failure: &Failure) -> Error {
+    let error = Error::failed(format!("Docker does not answer at {host}"));
+    if let Failure::UnsupportedURISchemeError { .. } = failure {
+        return error.cause("only unix:// addresses are supported").hint("unset DOCKER_HOST, or name a unix socket");
+    }
+    let error = error.source(failure);
+    if error.causes.iter().any(|cause| cause.contains("Permission denied")) {
+        return error.hint("let this user use Docker: sudo usermod -aG docker $USER, then log in again");
+    }
+    match variables::docker_host() {
+        Some(_) => error.hint("start it, or unset DOCKER_HOST to use the machine's own"),
+        None => error.hint("start it: sudo systemctl start docker"),
+    }
+}
