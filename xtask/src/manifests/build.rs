@@ -10,9 +10,11 @@ use serde_json::Value;
 
 use super::{
     generate,
-    kustomization::{Kustomization, Text, find, read},
+    kustomization::{Kustomization, find, read},
     object::Object,
-    patch, references, transform,
+    patch,
+    reader::Text,
+    references, transform,
     yaml::{Data, Node, parse, wrong},
 };
 use crate::error::{Error, Result};

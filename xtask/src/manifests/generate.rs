@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    kustomization::{Generator, Kustomization, Text},
+    kustomization::{Generator, Kustomization},
     object::{Object, Source},
+    reader::Text,
     yaml::wrong,
 };
 use crate::error::Result;
@@ -50,7 +51,8 @@ fn object(kustomization: &Kustomization, directory: &Path, generator: &Generator
             metadata[field] = pairs.into();
         }
     }
-    let mut value = json!({"apiVersion": "v1", "kind": if secret { "Secret" } else { "ConfigMap" }, "metadata": metadata});
+    let mut value =
+        json!({"apiVersion": "v1", "kind": if secret { "Secret" } else { "ConfigMap" }, "metadata": metadata});
     if secret {
         value["type"] = generator.kind.as_deref().unwrap_or("Opaque").into();
     }
@@ -69,15 +71,20 @@ fn object(kustomization: &Kustomization, directory: &Path, generator: &Generator
 }
 
 /// Keys and contents in the order env files, files, literals.
-fn contents<'text>(file: &str, directory: &Path, from: &'text Generator) -> Result<Vec<(&'text Text, String, Vec<u8>)>> {
+fn contents<'text>(
+    file: &str,
+    directory: &Path,
+    from: &'text Generator,
+) -> Result<Vec<(&'text Text, String, Vec<u8>)>> {
     let read = |text: &Text, path: &str| {
-        fs::read(directory.join(path)).map_err(|error| wrong(file, text.at, format_args!("cannot read {path}: {error}")))
+        fs::read(directory.join(path))
+            .map_err(|error| wrong(file, text.at, format_args!("cannot read {path}: {error}")))
     };
     let mut found = Vec::new();
     for env in &from.envs {
         let content = read(env, &env.text)?;
-        let content = String::from_utf8(content)
-            .map_err(|_| wrong(file, env.at, format_args!("{} is not UTF-8", env.text)))?;
+        let content =
+            String::from_utf8(content).map_err(|_| wrong(file, env.at, format_args!("{} is not UTF-8", env.text)))?;
         for (number, line) in content.trim_start_matches('\u{feff}').lines().enumerate() {
             let line = line.trim_start();
             if line.is_empty() || line.starts_with('#') {
@@ -110,17 +117,15 @@ fn contents<'text>(file: &str, directory: &Path, from: &'text Generator) -> Resu
 
 /// One pair of quotes around a literal's value belongs to the shell-like notation.
 fn unquote(value: &str) -> &str {
-    ['"', '\'']
-        .into_iter()
-        .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote))
-        .unwrap_or(value)
+    ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value)
 }
 
 /// The suffix that changes with the content: ten characters, as kubectl and kustomize make it.
 pub(super) fn hash(value: &Value) -> String {
-    // A missing map counts as an empty string, except binaryData and stringData, which count if they are there.
+    // kustomize looks the name up where there is none, so it never counts. A missing map counts as an empty string,
+    // except binaryData and stringData, which count if they are there.
     let data = value.get("data").cloned().unwrap_or_else(|| "".into());
-    let mut hashed = json!({"kind": value["kind"], "name": value["metadata"]["name"], "data": data});
+    let mut hashed = json!({"kind": value["kind"], "name": "", "data": data});
     if value["kind"] == "Secret" {
         hashed["type"] = value.get("type").cloned().unwrap_or_else(|| "".into());
     }

@@ -4,7 +4,10 @@ use std::{path::Path, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::yaml::{Data, Key, Node, Position, parse, wrong};
+use super::{
+    reader::{Reader, Text},
+    yaml::{Key, Node, Position, parse, wrong},
+};
 use crate::error::{Error, Result};
 
 /// The file names that kustomize recognises.
@@ -49,13 +52,6 @@ pub(super) struct Kustomization {
     pub(super) config_maps: Vec<Generator>,
     pub(super) secrets: Vec<Generator>,
     pub(super) generator_options: GeneratorOptions,
-}
-
-/// A string and where it is written.
-#[derive(Debug, Clone)]
-pub(super) struct Text {
-    pub(super) at: Position,
-    pub(super) text: String,
 }
 
 #[derive(Debug)]
@@ -143,7 +139,10 @@ pub(super) fn find(directory: &Path, shown: &str) -> Result<&'static str> {
 pub(super) fn read(file: &Arc<str>, text: &str) -> Result<Kustomization> {
     let documents = parse(file, text)?;
     let [root] = &documents[..] else {
-        return Err(Error::usage(format!("{file}: a kustomization is one YAML document, this holds {}", documents.len())));
+        return Err(Error::usage(format!(
+            "{file}: a kustomization is one YAML document, this holds {}",
+            documents.len()
+        )));
     };
     let mut kustomization = Kustomization { file: Arc::clone(file), ..Kustomization::default() };
     let reader = Reader { file };
@@ -177,10 +176,6 @@ const FIELDS: [&str; 16] = [
     "secretGenerator",
     "generatorOptions",
 ];
-
-struct Reader<'file> {
-    file: &'file str,
-}
 
 impl Reader<'_> {
     fn field(&self, into: &mut Kustomization, key: &Key, node: &Node) -> Result<bool> {
@@ -221,8 +216,7 @@ impl Reader<'_> {
     }
 
     fn image(&self, node: &Node) -> Result<Image> {
-        let mut image =
-            Image { name: String::new(), new_name: None, new_tag: None, tag_suffix: None, digest: None };
+        let mut image = Image { name: String::new(), new_name: None, new_tag: None, tag_suffix: None, digest: None };
         const KNOWN: [&str; 5] = ["name", "newName", "newTag", "tagSuffix", "digest"];
         for (key, value) in self.entries(node)? {
             let text = self.text(value)?.text;
@@ -338,74 +332,4 @@ impl Reader<'_> {
         }
         Ok(options)
     }
-
-    fn entries<'node>(&self, node: &'node Node) -> Result<&'node [(Key, Node)]> {
-        match &node.data {
-            Data::Map(entries) => Ok(entries),
-            Data::Scalar(Value::Null) => Ok(&[]),
-            _ => Err(wrong(self.file, node.at, "a mapping is expected here")),
-        }
-    }
-
-    fn each<T>(&self, node: &Node, read: impl Fn(&Self, &Node) -> Result<T>) -> Result<Vec<T>> {
-        match &node.data {
-            Data::List(items) => items.iter().map(|item| read(self, item)).collect(),
-            Data::Scalar(Value::Null) => Ok(Vec::new()),
-            _ => Err(wrong(self.file, node.at, "a list is expected here")),
-        }
-    }
-
-    fn texts(&self, node: &Node) -> Result<Vec<Text>> {
-        self.each(node, Self::text)
-    }
-
-    fn text(&self, node: &Node) -> Result<Text> {
-        match &node.data {
-            Data::Scalar(Value::String(text)) => Ok(Text { at: node.at, text: text.clone() }),
-            Data::Scalar(Value::Null) => Ok(Text { at: node.at, text: String::new() }),
-            _ => Err(wrong(self.file, node.at, "a string is expected here: quote it")),
-        }
-    }
-
-    fn boolean(&self, node: &Node) -> Result<bool> {
-        node.to_value().as_bool().ok_or_else(|| wrong(self.file, node.at, "true or false is expected here"))
-    }
-
-    fn pairs(&self, node: &Node) -> Result<Map<String, Value>> {
-        self.entries(node)?.iter().map(|(key, node)| Ok((key.text.clone(), self.text(node)?.text.into()))).collect()
-    }
-
-    fn constant(&self, node: &Node, expected: &str) -> Result<()> {
-        let found = self.text(node)?.text;
-        if found == expected {
-            return Ok(());
-        }
-        Err(wrong(self.file, node.at, format_args!("`{found}` is not supported, only `{expected}`")))
-    }
-
-    fn required(&self, node: &Node, what: &str, field: &str, value: &str) -> Result<()> {
-        if value.is_empty() { Err(wrong(self.file, node.at, format_args!("{what} needs `{field}`"))) } else { Ok(()) }
-    }
-
-    /// An error for a key that is not read: either kustomize has it and this renderer does not, or nobody does.
-    fn unknown(&self, key: &Key, inside: &str, known: &[&str], unsupported: &[&str]) -> Error {
-        let path = if inside.is_empty() { key.text.clone() } else { format!("{inside}.{}", key.text) };
-        if unsupported.contains(&key.text.as_str()) {
-            return wrong(self.file, key.at, format_args!("`{path}` is not supported"));
-        }
-        let error = wrong(self.file, key.at, format_args!("unknown field `{path}`"));
-        match nearest(&key.text, known.iter().copied().filter(|name| !unsupported.contains(name))) {
-            Some(name) => error.hint(format!("did you mean `{name}`?")),
-            None => error.hint(format!("the fields are {}", known.join(", "))),
-        }
-    }
-}
-
-/// The name that was probably meant.
-pub(crate) fn nearest<'name>(wrong: &str, names: impl Iterator<Item = &'name str>) -> Option<&'name str> {
-    names
-        .map(|name| (strsim::damerau_levenshtein(&wrong.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= (name.len().max(wrong.len()) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
 }

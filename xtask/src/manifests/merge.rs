@@ -1,4 +1,4 @@
-//! Strategic merge as kustomize does it: lists of the built-in kinds merge by key, new items come first.
+//! Strategic merge as kustomize does it: lists of the built-in kinds merge by key, what the patch names comes first.
 
 use serde_json::{Map, Value};
 
@@ -58,28 +58,18 @@ fn list(value: &mut Value, patch: &[Value], built_in: bool, field: &str) -> Resu
         *value = Value::Array(fresh);
         return Ok(true);
     }
-    let found = value.as_array_mut().expect("checked above");
-    let mut fresh = Vec::new();
+    let mut rest = std::mem::take(value.as_array_mut().expect("checked above"));
+    let mut merged = Vec::new();
     for patch in patch {
         // A key that the patch leaves out is one that it does not distinguish by.
-        let same = |item: &Value| {
-            keys.iter().all(|key| patch.get(key).is_none() || item.get(key) == patch.get(key))
-        };
-        match found.iter().position(same) {
-            Some(index) => {
-                if !merge(&mut found[index], patch, built_in, "")? {
-                    found.remove(index);
-                }
-            }
-            None => {
-                let mut made = Value::Null;
-                if merge(&mut made, patch, built_in, "")? {
-                    fresh.push(made);
-                }
-            }
+        let same = |item: &Value| keys.iter().all(|key| patch.get(key).is_none() || item.get(key) == patch.get(key));
+        let mut item = rest.iter().position(same).map_or(Value::Null, |index| rest.remove(index));
+        if merge(&mut item, patch, built_in, "")? {
+            merged.push(item);
         }
     }
-    found.splice(0..0, fresh);
+    merged.append(&mut rest);
+    *value = Value::Array(merged);
     Ok(true)
 }
 
@@ -88,8 +78,15 @@ fn list(value: &mut Value, patch: &[Value], built_in: bool, field: &str) -> Resu
 fn merge_keys(field: &str, items: &[Value]) -> &'static [&'static str] {
     let has = |key: &str| items.iter().any(|item| item.get(key).is_some());
     match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env" | "imagePullSecrets"
-        | "resourceClaims" | "webhooks" | "secrets"
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "volumes"
+        | "env"
+        | "imagePullSecrets"
+        | "resourceClaims"
+        | "webhooks"
+        | "secrets"
             if has("name") =>
         {
             &["name"]

@@ -5,8 +5,6 @@
 
 use std::{cmp::Ordering, path::Path};
 
-use serde_json::Value;
-
 use crate::{
     config::Environment,
     error::{Error, Result},
@@ -18,11 +16,11 @@ mod kustomization;
 mod merge;
 mod object;
 mod patch;
+mod reader;
 mod references;
 mod transform;
 mod yaml;
 
-pub(crate) use kustomization::nearest;
 pub use object::{Object, ObjectRef};
 
 /// Renders an environment's overlay, in `kubectl kustomize`'s order, with the pushed image in place of its name.
@@ -36,16 +34,9 @@ pub fn render(environment: &Environment, image: Option<&str>) -> Result<Vec<Obje
     let mut objects = render_directory(&environment.root, &environment.manifests)?;
     check(environment, &objects)?;
     if let Some(image) = image {
-        let images = [kustomization::Image {
-            name: environment.service.name.clone(),
-            new_name: Some(image.to_owned()),
-            new_tag: None,
-            tag_suffix: None,
-            digest: None,
-        }];
         for object in &mut objects {
             transform::visit_images(&mut object.value, &mut |found| {
-                if transform::split_image(found).0 == images[0].name {
+                if transform::split_image(found).0 == environment.service.name {
                     image.clone_into(found);
                 }
             });
@@ -102,7 +93,9 @@ fn check(environment: &Environment, objects: &[Object]) -> Result<()> {
     }
     let uses_image = objects.iter().any(|object| {
         let mut used = false;
-        transform::visit_images(&mut object.value.clone(), &mut |image| used |= transform::split_image(image).0 == name);
+        transform::visit_images(&mut object.value.clone(), &mut |image| {
+            used |= transform::split_image(image).0 == name;
+        });
         used
     });
     if !uses_image {
@@ -151,13 +144,6 @@ fn order(left: &Object, right: &Object) -> Ordering {
         format!("{group}_{version}_{}|{namespace}|{}", reference.kind, reference.name)
     };
     rank(left).cmp(&rank(right)).then_with(|| key(left).cmp(&key(right)))
-}
-
-/// The image of every container of an object.
-pub(crate) fn images(value: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    transform::visit_images(&mut value.clone(), &mut |image| found.push(image.clone()));
-    found
 }
 
 #[cfg(test)]

@@ -213,5 +213,8 @@ pub(super) fn is_cluster_scoped(kind: &str) -> bool {
         "VolumeAttachment",
     ];
     KINDS.binary_search(&kind).is_ok()
-        || matches!(kind, "ValidatingAdmissionPolicyBinding" | "ValidatingWebhookConfiguration" | "VolumeAttributesClass")
+        || matches!(
+            kind,
+            "ValidatingAdmissionPolicyBinding" | "ValidatingWebhookConfiguration" | "VolumeAttributesClass"
+        )
 }

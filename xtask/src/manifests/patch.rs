@@ -6,9 +6,10 @@ use regex_lite::Regex;
 use serde_json::Value;
 
 use super::{
-    kustomization::{Patch, Target, Text},
+    kustomization::{Patch, Target},
     merge::strategic,
     object::Object,
+    reader::Text,
     yaml::{Data, Node, Position, parse, wrong},
 };
 use crate::error::Result;
@@ -48,7 +49,9 @@ pub(super) fn apply(
                 };
                 json(objects, &document.to_value(), target, (file, &origin), here(document))?;
             }
-            Data::Map(_) => merge(objects, &document.to_value(), patch.target.as_ref(), (file, &origin), here(document))?,
+            Data::Map(_) => {
+                merge(objects, &document.to_value(), patch.target.as_ref(), (file, &origin), here(document))?;
+            }
             Data::Scalar(_) => {
                 return Err(wrong(&origin, here(document), "a patch is a mapping, or a list of JSON patch operations"));
             }
@@ -110,7 +113,11 @@ fn merge(
     if found == 0 && selector.is_none() {
         let name = patch["metadata"]["name"].as_str().unwrap_or_default();
         let kind = patch["kind"].as_str().unwrap_or_default();
-        return Err(wrong(files.1, at, format_args!("the patch is for {kind} {name}, which is not among the resources")));
+        return Err(wrong(
+            files.1,
+            at,
+            format_args!("the patch is for {kind} {name}, which is not among the resources"),
+        ));
     }
     Ok(())
 }

@@ -147,13 +147,17 @@ fn resolve<'names>(
     referrer: &Object,
     names: &'names [Object],
 ) -> Result<Option<&'names Object>> {
+    // Where nothing is said, it is the namespace `default`.
+    let given = |namespace: Option<&str>| namespace.unwrap_or("default").to_owned();
+    let wanted = namespace.map(|namespace| given(Some(namespace)));
     let fits = |object: &&Object| {
         object.kind() == kind
             && object.former.iter().any(|former| former.name == name)
-            && (namespace.is_none()
-                || is_cluster_scoped(kind)
-                || object.namespace() == namespace
-                || object.former.iter().any(|former| former.namespace.as_deref() == namespace))
+            && (is_cluster_scoped(kind)
+                || wanted.as_ref().is_none_or(|wanted| {
+                    given(object.namespace()) == *wanted
+                        || object.former.iter().any(|former| given(former.namespace.as_deref()) == *wanted)
+                }))
     };
     // Of several that were named so, the one that went through the most kustomizations together with the referrer.
     let shared = |object: &Object| object.lineage.iter().filter(|step| referrer.lineage.contains(step)).count();

@@ -19,16 +19,12 @@ pub(super) fn visit(value: &mut Value, path: &[&str], create: bool, visitor: &mu
         visitor(value);
         return;
     };
-    match value {
-        Value::Object(fields) => {
-            if create && fields.get(*first).is_none_or(Value::is_null) {
-                fields.insert((*first).to_owned(), Value::Object(Map::new()));
-            }
-            if let Some(next) = fields.get_mut(*first) {
-                visit(next, rest, create, visitor);
-            }
-        }
-        _ => {}
+    let Value::Object(fields) = value else { return };
+    if create && fields.get(*first).is_none_or(Value::is_null) {
+        fields.insert((*first).to_owned(), Value::Object(Map::new()));
+    }
+    if let Some(next) = fields.get_mut(*first) {
+        visit(next, rest, create, visitor);
     }
 }
 
@@ -132,9 +128,7 @@ fn template_metadata(kind: &str) -> &'static [&'static [&'static str]] {
             &[&["spec", "template", "metadata"]]
         }
         "StatefulSet" => &[&["spec", "template", "metadata"], &["spec", "volumeClaimTemplates", "metadata"]],
-        "CronJob" => {
-            &[&["spec", "jobTemplate", "metadata"], &["spec", "jobTemplate", "spec", "template", "metadata"]]
-        }
+        "CronJob" => &[&["spec", "jobTemplate", "metadata"], &["spec", "jobTemplate", "spec", "template", "metadata"]],
         _ => &[],
     }
 }
@@ -145,10 +139,22 @@ fn selector_paths(kind: &str) -> Vec<(Vec<&'static str>, bool)> {
         "Service" | "ReplicationController" => &[("spec selector", true)],
         "Deployment" | "StatefulSet" => &[
             ("spec selector matchLabels", true),
-            ("spec template spec affinity podAffinity preferredDuringSchedulingIgnoredDuringExecution podAffinityTerm labelSelector matchLabels", false),
-            ("spec template spec affinity podAffinity requiredDuringSchedulingIgnoredDuringExecution labelSelector matchLabels", false),
-            ("spec template spec affinity podAntiAffinity preferredDuringSchedulingIgnoredDuringExecution podAffinityTerm labelSelector matchLabels", false),
-            ("spec template spec affinity podAntiAffinity requiredDuringSchedulingIgnoredDuringExecution labelSelector matchLabels", false),
+            (
+                "spec template spec affinity podAffinity preferredDuringSchedulingIgnoredDuringExecution podAffinityTerm labelSelector matchLabels",
+                false,
+            ),
+            (
+                "spec template spec affinity podAffinity requiredDuringSchedulingIgnoredDuringExecution labelSelector matchLabels",
+                false,
+            ),
+            (
+                "spec template spec affinity podAntiAffinity preferredDuringSchedulingIgnoredDuringExecution podAffinityTerm labelSelector matchLabels",
+                false,
+            ),
+            (
+                "spec template spec affinity podAntiAffinity requiredDuringSchedulingIgnoredDuringExecution labelSelector matchLabels",
+                false,
+            ),
             ("spec template spec topologySpreadConstraints labelSelector matchLabels", false),
         ],
         "ReplicaSet" | "DaemonSet" => &[("spec selector matchLabels", true)],

@@ -1,25 +1,25 @@
 //! YAML with the position of every node: errors in manifests name file, line and column.
 //!
 //! Scalars resolve as Kubernetes' own tools resolve them, which is YAML 1.2's core schema plus octal `0644`. The
-//! words that YAML 1.1 takes for booleans (`yes`, `off` …) are refused: kubectl and this reader would disagree.
+//! words that only YAML 1.1 takes for booleans or dates (`yes`, `2026-01-31` …) are refused: kubectl reads them so.
 
 use std::collections::{BTreeMap, HashMap};
 
-use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 use serde_json::{Map, Number, Value};
+use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 
 /// How many nodes aliases may add to one file; a few nested aliases can otherwise fill the memory.
 const ALIAS_BUDGET: usize = 100_000;
 
 /// A line and a column, both counted from one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
+pub(crate) struct Position {
     /// The line.
-    pub line: usize,
+    pub(crate) line: usize,
     /// The column, in characters.
-    pub column: usize,
+    pub(crate) column: usize,
 }
 
 /// A value and where it is written.
@@ -51,9 +51,9 @@ impl Node {
         match &self.data {
             Data::Scalar(value) => value.clone(),
             Data::List(items) => items.iter().map(Self::to_value).collect(),
-            Data::Map(entries) => {
-                Value::Object(entries.iter().map(|(key, node)| (key.text.clone(), node.to_value())).collect::<Map<_, _>>())
-            }
+            Data::Map(entries) => Value::Object(
+                entries.iter().map(|(key, node)| (key.text.clone(), node.to_value())).collect::<Map<_, _>>(),
+            ),
         }
     }
 
@@ -115,12 +115,14 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Node>> {
 
 /// `FILE:LINE:COLUMN: what is wrong`, a mistake of whoever wrote the file.
 pub(crate) fn wrong(file: &str, at: Position, what: impl std::fmt::Display) -> Error {
-    Error::usage(format!("{file}:{}:{}: {what}", at.line, at.column))
+    let mut error = Error::usage(format!("{file}:{}:{}: {what}", at.line, at.column));
+    error.places.push(Place { file: file.to_owned(), line: at.line, column: at.column, message: what.to_string() });
+    error
 }
 
 struct Reader<'text> {
     file: &'text str,
-    parser: Parser<'text, granit_parser::StrInput<'text>>,
+    parser: Parser<'text, StrInput<'text>>,
     anchors: HashMap<usize, Node>,
     budget: usize,
 }
@@ -195,7 +197,11 @@ impl<'text> Reader<'text> {
                 _ => return Err(wrong(self.file, at, "a key must be a string")),
             };
             if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
-                return Err(wrong(self.file, at, format_args!("duplicate key `{text}`, first on line {}", first.at.line)));
+                return Err(wrong(
+                    self.file,
+                    at,
+                    format_args!("duplicate key `{text}`, first on line {}", first.at.line),
+                ));
             }
             let (event, span) = self.next()?;
             let node = self.node(event, span)?;
@@ -236,8 +242,12 @@ impl<'text> Reader<'text> {
             None => {}
         }
         if matches!(text.to_ascii_lowercase().as_str(), "yes" | "no" | "on" | "off") && same_case(text) {
-            let what = format!("`{text}` is a boolean in YAML 1.1 and a string in YAML 1.2: quote it, or write true or false");
+            let what =
+                format!("`{text}` is a boolean in YAML 1.1 and a string in YAML 1.2: quote it, or write true or false");
             return Err(wrong(self.file, at, what));
+        }
+        if is_date(text) {
+            return Err(wrong(self.file, at, format_args!("`{text}` is a date in YAML 1.1: quote it")));
         }
         resolve(text).ok_or_else(|| wrong(self.file, at, format_args!("`{text}` is not a number that JSON can hold")))
     }
@@ -266,13 +276,26 @@ fn same_case(text: &str) -> bool {
     rest == rest.to_ascii_lowercase() || text == text.to_ascii_uppercase()
 }
 
+/// kubectl would write `2026-01-31` as `2026-01-31T00:00:00Z`.
+fn is_date(text: &str) -> bool {
+    let mut parts = text.splitn(3, '-');
+    let mut digits = |count: std::ops::RangeInclusive<usize>| {
+        parts.next().is_some_and(|part| {
+            let day = part.split(['T', 't', ' ']).next().unwrap_or_default();
+            count.contains(&day.len()) && day.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    digits(4..=4) && digits(1..=2) && digits(1..=2)
+}
+
 /// What a plain scalar means; nothing for numbers without a JSON form.
 fn resolve(text: &str) -> Option<Value> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Some(Value::Null),
         "true" | "True" | "TRUE" => return Some(Value::Bool(true)),
         "false" | "False" | "FALSE" => return Some(Value::Bool(false)),
-        ".inf" | ".Inf" | ".INF" | "-.inf" | "-.Inf" | "-.INF" | "+.inf" | "+.Inf" | "+.INF" | ".nan" | ".NaN" | ".NAN" => {
+        ".inf" | ".Inf" | ".INF" | "-.inf" | "-.Inf" | "-.INF" | "+.inf" | "+.Inf" | "+.INF" | ".nan" | ".NaN"
+        | ".NAN" => {
             return None;
         }
         _ => {}

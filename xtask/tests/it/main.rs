@@ -1,4 +1,6 @@
 //! The whole binary, as a person runs it.
 
 mod command;
+mod kubectl;
+mod render;
 mod usage;
