@@ -1,57 +1,22 @@
 //! The schemas of the built-in kinds: field types, list types and keys, patch merge keys; and strict decoding by them.
+//!
+//! A request body becomes an object in [`decode`], which does what Go's JSON decoder and encoder do between them: it
+//! checks types, reports unknown and duplicate fields, drops nulls and writes values in their canonical form. An
+//! applied configuration is different: its nulls and empty maps say something, so it is read by [`configuration`] and
+//! goes to [`crate::fields::apply`] as it is; the merged object then passes through [`canonical`].
 
-use serde_json::Value;
+mod body;
+mod convert;
+mod decode;
+mod quantity;
+mod table;
+#[cfg(test)]
+mod tests;
 
-use crate::{resource::Resource, status::Status};
+pub use convert::canonical;
+pub use decode::{Decoded, FieldValidation, Format, configuration, decode, decode_as};
+pub use table::{Patch, Schema, of};
 
-/// The shape of one kind's objects.
-#[derive(Debug)]
-pub struct Schema {}
-
-/// What `fieldValidation` asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FieldValidation {
-    /// Unknown and duplicate fields are refused.
-    Strict,
-    /// They are dropped and reported in Warning headers.
-    Warn,
-    /// They are dropped.
-    Ignore,
-}
-
-/// How a request body is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// application/json
-    Json,
-    /// application/yaml
-    Yaml,
-}
-
-/// A request body that fits its kind.
-#[derive(Debug)]
-pub struct Decoded {
-    /// The object, without unknown fields.
-    pub object: Value,
-    /// What to send in Warning headers.
-    pub warnings: Vec<String>,
-}
-
-/// The schema of a built-in kind.
-pub fn of(_resource: &Resource) -> Option<&'static Schema> {
-    None
-}
-
-/// Reads a request body as an object of the resource's kind.
-///
-/// # Errors
-/// 400, worded as the API server words it.
-pub fn decode(
-    _resource: &Resource,
-    body: &[u8],
-    _format: Format,
-    _validation: FieldValidation,
-) -> Result<Decoded, Status> {
-    let object = serde_json::from_slice(body).map_err(|error| Status::bad_request(error.to_string()))?;
-    Ok(Decoded { object, warnings: Vec::new() })
-}
+pub(crate) use body::{ParseError, parse};
+pub(crate) use convert::{Wording, convert, json_kind};
+pub(crate) use table::{Field, Node, Scalar, Shape, Type, kind_exists, version_exists};
