@@ -233,3 +233,10 @@ pub struct Completions {
     /// The shell
     pub shell: clap_complete::Shell,
 }
+
+impl Command {
+    /// Whether it ends by itself when a signal asks it to.
+    pub fn handles_signals(&self) -> bool {
+        matches!(self, Self::Local(Local { command: LocalCommand::Serve(_) }))
+    }
+}

@@ -1,11 +1,20 @@
 //! One file a verb.
 
+mod check;
 mod completions;
+mod doctor;
+mod local;
+mod preflight;
+mod render;
+mod test;
+
+use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     cli::{Cli, Command},
+    config,
     error::{Error, Kind, Result},
     ui::Printer,
 };
@@ -15,23 +24,38 @@ use crate::{
 /// # Errors
 /// The command's own.
 pub async fn run(cli: Cli, printer: &Printer) -> Result<()> {
+    // The local environment's process ends in its own time, after its pods' states are written down.
+    if cli.command.handles_signals() {
+        return dispatch(cli.command, printer).await;
+    }
     let failed = |error: std::io::Error| Error::failed("listen for signals").source(&error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     tokio::select! {
-        result = dispatch(cli, printer) => result,
+        result = dispatch(cli.command, printer) => result,
         _ = interrupt.recv() => Err(interrupted("interrupted")),
         _ = terminate.recv() => Err(interrupted("terminated")),
     }
 }
 
-fn interrupted(how: &str) -> Error {
-    Error::new(Kind::Interrupted, how).hint("run the same command again: it goes on from what is there")
-}
-
-async fn dispatch(cli: Cli, printer: &Printer) -> Result<()> {
-    match cli.command {
+async fn dispatch(command: Command, printer: &Printer) -> Result<()> {
+    match command {
+        Command::Render(options) => render::run(&options, printer),
+        Command::Doctor(options) => doctor::run(options, printer).await,
+        Command::Local(options) => local::run(options, printer).await,
+        Command::Check => check::run(printer).await,
+        Command::Test(options) => test::run(options, printer).await,
         Command::Completions(options) => completions::run(&options, printer),
         _ => Err(Error::failed("this command is not there yet")),
     }
+}
+
+/// The repository that the current directory lies in.
+fn root() -> Result<PathBuf> {
+    let here = std::env::current_dir().map_err(|error| Error::failed("find the current directory").source(&error))?;
+    config::find_root(&here)
+}
+
+fn interrupted(how: &str) -> Error {
+    Error::new(Kind::Interrupted, how).hint("run the same command again: it goes on from what is there")
 }

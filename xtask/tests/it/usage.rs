@@ -42,10 +42,7 @@ fn outside_a_repository_it_says_so() {
     std::fs::remove_dir(repository.root.join("infra-config")).expect("it is empty");
     // The copy lies inside this repository, whose own infra-config/ would be found: so ask from the root.
     let run = Run::of(repository.command(&["status"]).current_dir("/"));
-    run.fails(
-        2,
-        "error: find the repository: no infra-config/ in / or above it\nhint: change into the repository\n",
-    );
+    run.fails(2, "error: find the repository: no infra-config/ in / or above it\nhint: change into the repository\n");
 }
 
 #[test]

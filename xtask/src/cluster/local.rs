@@ -1,0 +1,220 @@
+//! The local environment: one background process, started when it is first needed, and the state it keeps.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    client,
+    process::{self, Record, State},
+};
+use crate::{
+    error::{Error, Result},
+    image::engine,
+    ui::{Outcome, Step},
+};
+
+/// How long the process may take until it answers; it takes a fraction of a second unless the machine is busy.
+const START: Duration = Duration::from_secs(30);
+/// How long it may take to end before it is killed. Nothing is lost by that: the store commits what it answers.
+const STOP: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(10);
+
+/// A local environment that runs.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// The process.
+    pub pid: u32,
+    /// `https://127.0.0.1:PORT`
+    pub api: String,
+    /// `127.0.0.1:PORT`, as image references begin.
+    pub registry: String,
+    /// The kubeconfig of an administrator.
+    pub kubeconfig: PathBuf,
+    /// Where it keeps its state.
+    pub directory: PathBuf,
+}
+
+/// Where the state is kept.
+pub fn directory(root: &Path) -> PathBuf {
+    root.join(".slipway").join("local")
+}
+
+/// The environment, if it runs.
+///
+/// # Errors
+/// When its state cannot be read.
+pub fn find(root: &Path) -> Result<Option<Running>> {
+    let directory = directory(root);
+    match process::state(&directory)? {
+        State::Ready(record) => Ok(Some(running(&directory, record))),
+        State::Starting | State::Stopped => Ok(None),
+    }
+}
+
+/// The environment, started if it does not run and restarted if another build of this program serves it; its pods run
+/// on meanwhile.
+///
+/// # Errors
+/// When it does not answer within its deadline, with the end of its log.
+pub async fn ensure(root: &Path, step: &Step) -> Result<(Running, Outcome)> {
+    let directory = directory(root);
+    let _one_at_a_time = begin(&directory).await?;
+    let build = process::build()?;
+    let mut outcome = Outcome::Changed;
+    match process::state(&directory)? {
+        State::Ready(record) if fs::read_to_string(directory.join("build")).is_ok_and(|served| served == build) => {
+            let running = running(&directory, record);
+            if answers(&running).await {
+                return Ok((running, Outcome::Same));
+            }
+            step.line("the local environment does not answer: restarting it");
+            stop(&directory).await?;
+        }
+        State::Ready(_) | State::Starting => {
+            step.update("restarting the local environment: this program was rebuilt");
+            stop(&directory).await?;
+        }
+        State::Stopped => outcome = Outcome::Ok,
+    }
+    step.update("starting the local environment");
+    start(&directory, &build).await.map(|running| (running, outcome))
+}
+
+/// Stops the process and removes everything that it made. Says whether there was anything.
+///
+/// # Errors
+/// When something cannot be removed; what it is stays recorded, so that it can be tried again.
+pub async fn remove(root: &Path, step: &Step) -> Result<bool> {
+    let directory = directory(root);
+    if !directory.exists() {
+        return remove_containers(&directory, step).await;
+    }
+    let one_at_a_time = begin(&directory).await?;
+    step.update("stopping the process");
+    stop(&directory).await?;
+    step.update("removing containers, networks and volumes");
+    remove_containers(&directory, step).await?;
+    fs::remove_dir_all(&directory)
+        .map_err(|error| Error::failed(format!("remove {}", directory.display())).source(&error))?;
+    drop(one_at_a_time);
+    Ok(true)
+}
+
+async fn remove_containers(directory: &Path, _step: &Step) -> Result<bool> {
+    let _docker = engine::connect().await?;
+    let _ = directory;
+    Ok(false)
+}
+
+fn running(directory: &Path, record: Record) -> Running {
+    Running {
+        pid: record.pid,
+        api: record.api,
+        registry: record.registry,
+        kubeconfig: directory.join("kubeconfig"),
+        directory: directory.to_owned(),
+    }
+}
+
+/// Keeps two commands from starting or stopping the process at once.
+async fn begin(directory: &Path) -> Result<File> {
+    let path = directory.join("start.lock");
+    let doing = || Error::failed(format!("lock {}", path.display()));
+    fs::create_dir_all(directory)
+        .map_err(|error| Error::failed(format!("create {}", directory.display())).source(&error))?;
+    let deadline = Instant::now() + START + STOP;
+    loop {
+        let file = File::options().create(true).append(true).open(&path).map_err(|error| doing().source(&error))?;
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(doing().source(&error)),
+            Err(TryLockError::WouldBlock) if Instant::now() > deadline => {
+                return Err(Error::timed_out("wait for the other command that starts or stops the local environment"));
+            }
+            Err(TryLockError::WouldBlock) => sleep(POLL).await,
+        }
+    }
+}
+
+async fn start(directory: &Path, build: &str) -> Result<Running> {
+    let write = |name: &str, text: &str| {
+        let path = directory.join(name);
+        fs::write(&path, text).map_err(|error| Error::failed(format!("write {}", path.display())).source(&error))
+    };
+    // What a killed process left says nothing about the one that starts now.
+    let _ = fs::remove_file(directory.join("process.json"));
+    write("build", build)?;
+    let log_begins = fs::metadata(directory.join("serve.log")).map_or(0, |metadata| metadata.len());
+    let mut child = process::spawn(directory)?;
+    let deadline = Instant::now() + START;
+    loop {
+        let ended = child.try_wait().map_err(|error| Error::failed("watch the local environment").source(&error))?;
+        if let Some(status) = ended {
+            let error = Error::failed(format!("the local environment ended as it started ({status})"));
+            return Err(with_log(error, directory, log_begins));
+        }
+        // Not by the lock: looking at it takes it for a moment, and the child is about to.
+        if let Some(record) = process::record(directory).filter(|record| record.pid == child.id()) {
+            let running = running(directory, record);
+            if answers(&running).await {
+                return Ok(running);
+            }
+        }
+        if Instant::now() > deadline {
+            // Dropping a child does not end it, and nothing must be left half started.
+            let _ = child.kill();
+            let _ = child.wait();
+            let error = Error::timed_out(format!("the local environment is not ready after {} s", START.as_secs()));
+            return Err(with_log(error, directory, log_begins));
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// Ends the process, if there is one, and waits until it has let go of the directory.
+async fn stop(directory: &Path) -> Result<()> {
+    let began = Instant::now();
+    let mut asked = None;
+    loop {
+        match process::state(directory)? {
+            State::Stopped => return Ok(()),
+            State::Ready(record) if asked.is_none() => {
+                process::signal(&record, Signal::TERM)?;
+                asked = Some(record);
+            }
+            State::Ready(_) | State::Starting => {}
+        }
+        if began.elapsed() > STOP {
+            match asked.take() {
+                Some(record) if began.elapsed() < 2 * STOP => process::signal(&record, Signal::KILL)?,
+                _ => {
+                    return Err(Error::timed_out("the local environment's process does not end")
+                        .hint(format!("end the process that holds {}", directory.join("lock").display())));
+                }
+            }
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// Whether the API says that it is ready.
+async fn answers(running: &Running) -> bool {
+    let ask = async {
+        let client = client::from_kubeconfig(&running.kubeconfig).await.ok()?;
+        let request = http::Request::get("/readyz").body(Vec::new()).ok()?;
+        client.request_text(request).await.ok()
+    };
+    tokio::time::timeout(Duration::from_secs(5), ask).await.ok().flatten().is_some()
+}
+
+fn with_log(error: Error, directory: &Path, from: u64) -> Error {
+    let lines = process::log_tail(directory, from);
+    let error = if lines.is_empty() { error } else { error.cause(format!("its last lines:\n{}", lines.join("\n"))) };
+    error.hint(format!("its log is {}", directory.join("serve.log").display()))
+}

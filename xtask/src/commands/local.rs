@@ -1,0 +1,89 @@
+//! `local`: the embedded Kubernetes of this machine.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::{
+    cli::{Local, LocalCommand, Output, Report, Serve},
+    cluster::local::{self, Running},
+    error::{Error, Result},
+    ui::{Done, Outcome, Printer},
+};
+
+/// Runs one of its verbs.
+pub(super) async fn run(options: Local, printer: &Printer) -> Result<()> {
+    match options.command {
+        LocalCommand::Serve(options) => serve(options).await,
+        LocalCommand::Up(report) => up(&super::root()?, report, printer).await,
+        LocalCommand::Down => down(&super::root()?, printer).await,
+        LocalCommand::Status(report) => status(&super::root()?, report, printer),
+        LocalCommand::Kubeconfig => kubeconfig(&super::root()?, printer),
+    }
+}
+
+async fn up(root: &Path, report: Report, printer: &Printer) -> Result<()> {
+    let start = async |step: &_| {
+        let (running, outcome) = local::ensure(root, step).await?;
+        Ok(Done::new(outcome, format!("{} (process {})", running.api, running.pid), running))
+    };
+    let running = printer.step("local").run(start).await?;
+    if report.output == Output::Json {
+        printer.json(&document(Some(&running)));
+    } else {
+        printer.words(format!("\nexport KUBECONFIG={}", running.kubeconfig.display()));
+    }
+    Ok(())
+}
+
+async fn down(root: &Path, printer: &Printer) -> Result<()> {
+    let remove = async |step: &_| {
+        let removed = local::remove(root, step).await?;
+        let summary = if removed { "containers, networks, volumes and files removed" } else { "there was nothing" };
+        Ok(Done::new(if removed { Outcome::Changed } else { Outcome::Same }, summary, ()))
+    };
+    printer.step("local").run(remove).await
+}
+
+fn status(root: &Path, report: Report, printer: &Printer) -> Result<()> {
+    let running = local::find(root)?;
+    match (report.output, &running) {
+        (Output::Json, running) => printer.json(&document(running.as_ref())),
+        (Output::Text, None) => printer.data("stopped"),
+        (Output::Text, Some(running)) => {
+            printer.data("running");
+            printer.data(format!("process     {}", running.pid));
+            printer.data(format!("api         {}", running.api));
+            printer.data(format!("registry    {}", running.registry));
+            printer.data(format!("kubeconfig  {}", running.kubeconfig.display()));
+        }
+    }
+    Ok(())
+}
+
+fn kubeconfig(root: &Path, printer: &Printer) -> Result<()> {
+    let running = local::find(root)?
+        .ok_or_else(|| Error::failed("the local environment does not run").hint("start it: cargo xtask local up"))?;
+    printer.data(running.kubeconfig.display().to_string());
+    Ok(())
+}
+
+fn document(running: Option<&Running>) -> serde_json::Value {
+    match running {
+        None => json!({"running": false}),
+        Some(running) => json!({
+            "running": true,
+            "pid": running.pid,
+            "api": running.api,
+            "registry": running.registry,
+            "kubeconfig": running.kubeconfig,
+            "directory": running.directory,
+        }),
+    }
+}
+
+/// Is the background process itself: its stderr is the log.
+async fn serve(options: Serve) -> Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter("info").init();
+    Err(Error::failed(format!("serve {}", options.directory.display())))
+}

@@ -1,0 +1,175 @@
+//! What must be true before anything is done, looked at all at once, each failure with its remedy.
+
+use std::path::Path;
+
+use tokio::process::Command;
+
+use crate::{
+    cluster,
+    config::{self, Builder, Environment},
+    error::{Error, Kind, Result},
+    image::engine,
+    manifests,
+};
+
+/// Less than this and a build or a container is likely to fail halfway.
+const DISK_SPACE: u64 = 2 << 30;
+
+/// One thing that was looked at.
+#[derive(Debug)]
+pub(super) struct Finding {
+    /// What was looked at.
+    pub(super) name: &'static str,
+    /// What was found, or what is wrong.
+    pub(super) result: Result<String>,
+}
+
+/// Everything that was looked at, and the environment if its file is right.
+#[derive(Debug)]
+pub(super) struct Findings {
+    pub(super) environment: Option<Environment>,
+    pub(super) list: Vec<Finding>,
+}
+
+/// Looks at everything that a deploy to the environment needs.
+pub(super) async fn look(root: &Path, name: &str) -> Findings {
+    let environment = config::load(root, name);
+    let host = environment.as_ref().is_ok_and(|environment| environment.image.builder == Builder::Host);
+    let (docker, git, linker) = tokio::join!(docker(), git(root), linker(host));
+    let mut list = Vec::new();
+    let mut add = |name, result| list.push(Finding { name, result });
+    let environment = match environment {
+        Ok(environment) => {
+            add("configuration", Ok(format!("{}/{name}.yaml", config::DIRECTORY)));
+            for result in ports(&environment) {
+                add("ports", result);
+            }
+            Some(environment)
+        }
+        Err(error) => {
+            add("configuration", Err(error));
+            None
+        }
+    };
+    add("Docker", docker);
+    add("disk", disk(root));
+    add("git", git);
+    if host {
+        add("linker", linker);
+    }
+    Findings { environment, list }
+}
+
+impl Findings {
+    /// The environment, when nothing is wrong.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in one error.
+    pub(super) fn check(self) -> Result<(Environment, String)> {
+        let said = |name: &str| {
+            let finding = self.list.iter().find(|finding| finding.name == name);
+            finding.and_then(|finding| finding.result.as_ref().ok()).cloned().unwrap_or_default()
+        };
+        let summary = format!("{}, {}", said("Docker"), said("disk"));
+        let failed = self.list.into_iter().filter_map(|finding| finding.result.err()).collect();
+        match (all(failed), self.environment) {
+            (Some(error), _) => Err(error),
+            (None, Some(environment)) => Ok((environment, summary)),
+            (None, None) => Err(Error::usage("the environment cannot be read")),
+        }
+    }
+}
+
+/// One error that says all of these; a single one speaks for itself.
+fn all(mut errors: Vec<Error>) -> Option<Error> {
+    if errors.len() < 2 {
+        return errors.pop();
+    }
+    let usage = errors.iter().all(|error| error.kind == Kind::Usage);
+    let kind = if usage { Kind::Usage } else { Kind::Failed };
+    let mut whole = Error::new(kind, format!("{} things keep this from working", errors.len()));
+    for error in errors {
+        let mut text = error.message;
+        for line in error.causes.iter().flat_map(|cause| cause.lines()) {
+            text.push_str(&format!("\n  {line}"));
+        }
+        if let Some(hint) = error.hint {
+            text.push_str(&format!("\n  hint: {hint}"));
+        }
+        whole.causes.push(text);
+        whole.places.extend(error.places);
+    }
+    Some(whole)
+}
+
+async fn docker() -> Result<String> {
+    let docker = engine::connect().await?;
+    let version = docker.version().await.map_err(|error| Error::failed("ask Docker for its version").source(&error))?;
+    Ok(format!("Docker {}", version.version.unwrap_or_default()))
+}
+
+fn ports(environment: &Environment) -> Vec<Result<String>> {
+    // Manifests that cannot be rendered are reported by the stage that renders them, with their own places.
+    let Ok(objects) = manifests::render(environment, None) else { return Vec::new() };
+    let ports = cluster::published(objects.iter().map(manifests::Object::value));
+    let taken = cluster::check_ports(environment, &ports);
+    if taken.is_empty() {
+        let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
+        return if ports.is_empty() { Vec::new() } else { vec![Ok(format!("{} free or ours", ports.join(", ")))] };
+    }
+    taken.into_iter().map(Err).collect()
+}
+
+fn disk(root: &Path) -> Result<String> {
+    let space = rustix::fs::statvfs(root)
+        .map_err(|error| Error::failed(format!("ask how much space {} has", root.display())).source(&error))?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    if free < DISK_SPACE {
+        return Err(Error::failed(format!(
+            "{} MB are free in {}, {} MB are needed",
+            free >> 20,
+            root.display(),
+            DISK_SPACE >> 20
+        ))
+        .hint("make room, for example with `docker image prune` or by removing target/"));
+    }
+    Ok(format!("{} GB free", free >> 30))
+}
+
+async fn git(root: &Path) -> Result<String> {
+    let hint = "images are named by the commit: install git and work in a clone";
+    let output = Command::new("git")
+        .args(["rev-parse", "--short", "HEAD"])
+        .current_dir(root)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| Error::failed("run git").source(&error).hint(hint))?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Error::failed("ask git for the commit").cause(words).hint(hint));
+    }
+    Ok(format!("commit {}", String::from_utf8_lossy(&output.stdout).trim()))
+}
+
+/// The host builder links statically, which needs the C library as an archive.
+async fn linker(needed: bool) -> Result<String> {
+    if !needed {
+        return Ok(String::new());
+    }
+    let hint = "install a C compiler with the static C library (Debian: build-essential; Fedora: gcc glibc-static), \
+                or set image.builder to dockerfile";
+    let output = Command::new("cc")
+        .arg("-print-file-name=libc.a")
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| Error::failed("run the C compiler `cc`, which links").source(&error).hint(hint))?;
+    let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    // The compiler repeats the bare name when it has no such file.
+    if Path::new(&path).is_absolute() {
+        Ok(format!("static libc {path}"))
+    } else {
+        Err(Error::failed("the linker has no static C library (libc.a)").hint(hint))
+    }
+}
