@@ -2,11 +2,16 @@
 
 mod check;
 mod completions;
+mod deploy;
 mod doctor;
 mod local;
+mod lock;
+mod logs;
 mod preflight;
 mod render;
+mod status;
 mod test;
+mod workload;
 
 use std::path::PathBuf;
 
@@ -40,7 +45,10 @@ pub async fn run(cli: Cli, printer: &Printer) -> Result<()> {
 
 async fn dispatch(command: Command, printer: &Printer) -> Result<()> {
     match command {
+        Command::Deploy(options) => deploy::run(options, printer).await,
         Command::Render(options) => render::run(&options, printer),
+        Command::Status(options) => status::run(options, printer).await,
+        Command::Logs(options) => logs::run(options, printer).await,
         Command::Doctor(options) => doctor::run(options, printer).await,
         Command::Local(options) => local::run(options, printer).await,
         Command::Check => check::run(printer).await,

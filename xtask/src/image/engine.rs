@@ -35,7 +35,12 @@ fn unreachable(host: &str, failure: &Failure) -> Error {
     if let Failure::UnsupportedURISchemeError { .. } = failure {
         return error.cause("only unix:// addresses are supported").hint("unset DOCKER_HOST, or name a unix socket");
     }
-    let error = error.source(failure);
+    // What lies between is how the client is built, which helps nobody.
+    let mut innermost: &dyn std::error::Error = failure;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let error = error.cause(innermost);
     if error.causes.iter().any(|cause| cause.contains("Permission denied")) {
         return error.hint("let this user use Docker: sudo usermod -aG docker $USER, then log in again");
     }

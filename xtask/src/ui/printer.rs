@@ -92,7 +92,9 @@ impl Printer {
 
     /// Writes an error with its causes and its hint; inside GitHub Actions also as annotations.
     pub fn error(&self, error: &Error) {
-        self.stderr(&failure::render(error, self.0.coloured));
+        // A blank line sets it off from the stages above.
+        let space = if self.rows().is_empty() || self.0.verbosity == Verbosity::Quiet { "" } else { "\n" };
+        self.stderr(&format!("{space}{}", failure::render(error, self.0.coloured)));
         if self.0.github {
             for annotation in github::annotations(error) {
                 self.stderr(&annotation);

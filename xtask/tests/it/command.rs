@@ -33,6 +33,31 @@ impl Repository {
         repository
     }
 
+    /// This repository's configuration and manifests, with a commit of their own.
+    pub(crate) fn of_the_workspace() -> Self {
+        let repository = Self::new(&[]);
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
+        for directory in ["infra-config", "manifests"] {
+            copy(&workspace.join(directory), &repository.root.join(directory));
+        }
+        repository.git(&["init", "--quiet"]);
+        repository.git(&["add", "--all"]);
+        repository.git(&["commit", "--quiet", "--message", "A commit"]);
+        repository
+    }
+
+    /// Runs git here, as nobody in particular.
+    pub(crate) fn git(&self, arguments: &[&str]) {
+        let identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"];
+        let status = Command::new("git").args(identity).args(arguments).current_dir(&self.root).status();
+        assert!(status.expect("run git").success(), "git {arguments:?}");
+    }
+
+    /// Reads a file.
+    pub(crate) fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.root.join(path)).expect("read the file")
+    }
+
     /// Writes a file and the directories above it.
     pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.root.join(path);
@@ -71,9 +96,35 @@ impl Run {
         Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
 
-    /// Asserts the exit code and all of stderr, and that nothing went to stdout.
+    /// Asserts the exit code and all of stderr, whose seconds are 0.0s, and that nothing went to stdout.
     #[track_caller]
     pub(crate) fn fails(&self, code: i32, stderr: &str) {
-        assert_eq!((self.code, self.stderr.as_str(), self.stdout.as_str()), (Some(code), stderr, ""));
+        assert_eq!((self.code, untimed(&self.stderr).as_str(), self.stdout.as_str()), (Some(code), stderr, ""));
+    }
+}
+
+/// Replaces the seconds at the end of each row of the recap.
+fn untimed(text: &str) -> String {
+    let row = |line: &str| match line.rsplit_once(' ') {
+        Some((rest, last))
+            if line.starts_with(' ') && last.strip_suffix('s').is_some_and(|s| s.parse::<f64>().is_ok()) =>
+        {
+            format!("{rest} 0.0s\n")
+        }
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(row).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("create the directory");
+    for entry in fs::read_dir(from).expect("list the directory") {
+        let path = entry.expect("read the entry").path();
+        let target = to.join(path.file_name().expect("it has a name"));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).expect("copy the file");
+        }
     }
 }

@@ -2,5 +2,6 @@
 
 mod command;
 mod kubectl;
+mod preflight;
 mod render;
 mod usage;

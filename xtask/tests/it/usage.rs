@@ -5,7 +5,7 @@ use crate::command::{Repository, Run};
 #[test]
 fn a_missing_environment_is_named_with_those_that_exist() {
     let repository = Repository::new(&[("infra-config/local.yaml", ""), ("infra-config/staging.yaml", "")]);
-    repository.run(&["deploy", "--env", "stagin"]).fails(
+    repository.run(&["render", "--env", "stagin"]).fails(
         2,
         "error: there is no environment `stagin`: infra-config/stagin.yaml does not exist\n\
          hint: did you mean `staging`? the environments are: local, staging\n",
@@ -16,7 +16,7 @@ fn a_missing_environment_is_named_with_those_that_exist() {
 fn an_unknown_key_is_placed_and_a_near_one_suggested() {
     let text = "rollout:\n  timeot: 5m\n";
     let repository = Repository::new(&[("infra-config/local.yaml", text), ("manifests/overlays/local/x", "")]);
-    repository.run(&["plan"]).fails(
+    repository.run(&["render"]).fails(
         2,
         "error: infra-config/local.yaml has a mistake\n  \
            infra-config/local.yaml:2:3: rollout.timeot: unknown key, did you mean `timeout`?\n\
@@ -27,7 +27,7 @@ fn an_unknown_key_is_placed_and_a_near_one_suggested() {
 #[test]
 fn yaml_that_is_none_is_placed_and_annotated() {
     let repository = Repository::new(&[("infra-config/local.yaml", "service:\n  name: app\n namespace: app\n")]);
-    let run = Run::of(repository.command(&["deploy"]).env("GITHUB_ACTIONS", "true"));
+    let run = Run::of(repository.command(&["render"]).env("GITHUB_ACTIONS", "true"));
     run.fails(
         2,
         "error: infra-config/local.yaml is not valid YAML\n  \

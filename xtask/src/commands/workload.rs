@@ -1,0 +1,69 @@
+//! The service's objects in a cluster, as commands that only look at them need them.
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, Service},
+};
+use kube::{Api, Client, api::ListParams};
+
+use crate::{
+    cluster,
+    config::Environment,
+    error::{Error, Result},
+};
+
+/// A client for the environment's cluster, which must be there.
+pub(super) async fn client(environment: &Environment) -> Result<Client> {
+    match cluster::find(environment).await? {
+        Some(connection) => Ok(connection.client),
+        None => {
+            Err(Error::failed(format!("the cluster of {} does not run", environment.name)).hint(deploy(environment)))
+        }
+    }
+}
+
+/// The service's Deployment, which must be there.
+pub(super) async fn deployment(client: &Client, environment: &Environment) -> Result<Deployment> {
+    let service = &environment.service;
+    let found = Api::<Deployment>::namespaced(client.clone(), &service.namespace)
+        .get_opt(&service.name)
+        .await
+        .map_err(|error| Error::failed(format!("get {}", named(environment))).source(&error))?;
+    found.ok_or_else(|| Error::failed(format!("there is no {}", named(environment))).hint(deploy(environment)))
+}
+
+/// The pods that the Deployment selects, by name.
+pub(super) async fn pods(api: &Api<Pod>, deployment: &Deployment) -> Result<Vec<Pod>> {
+    let labels = deployment.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
+    let selector: Vec<_> = labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
+    let list = api
+        .list(&ListParams::default().labels(&selector.join(",")))
+        .await
+        .map_err(|error| Error::failed("list the service's pods").source(&error))?;
+    Ok(list.items)
+}
+
+/// Where the service is reached from outside, if it is.
+pub(super) async fn url(client: &Client, environment: &Environment) -> Result<Option<String>> {
+    let service = &environment.service;
+    let found = Api::<Service>::namespaced(client.clone(), &service.namespace)
+        .get_opt(&service.name)
+        .await
+        .map_err(|error| Error::failed(format!("get Service {}/{}", service.namespace, service.name)).source(&error))?;
+    Ok(found.as_ref().and_then(address))
+}
+
+fn address(service: &Service) -> Option<String> {
+    let port = service.spec.as_ref()?.ports.as_ref()?.first()?.port;
+    let ingress = service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()?.first()?;
+    let host = ingress.hostname.as_deref().or(ingress.ip.as_deref())?;
+    Some(if port == 80 { format!("http://{host}") } else { format!("http://{host}:{port}") })
+}
+
+fn named(environment: &Environment) -> String {
+    format!("Deployment {}/{}", environment.service.namespace, environment.service.name)
+}
+
+fn deploy(environment: &Environment) -> String {
+    format!("cargo xtask deploy --env {}", environment.name)
+}
