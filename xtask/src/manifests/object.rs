@@ -2,19 +2,22 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::yaml::{Node, Position, wrong};
 use crate::error::Result;
 
 /// Which object: enough to find it in a cluster and to name it in a message.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ObjectRef {
     /// For example `apps/v1`.
     pub api_version: String,
     /// For example `Deployment`.
     pub kind: String,
     /// None for objects of the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// The name.
     pub name: String,

@@ -1,0 +1,161 @@
+//! What the API server refuses, told by the line of the manifest.
+
+use kube::core::Status;
+use serde_json::Value;
+
+use super::{ObjectRef, request};
+use crate::{
+    error::{Error, Place},
+    manifests::Object,
+};
+
+/// An error for an object that the API server did not take.
+pub(crate) fn refused(
+    written: &Object,
+    desired: &Value,
+    object: &ObjectRef,
+    doing: &str,
+    error: &kube::Error,
+) -> Error {
+    let kube::Error::Api(status) = error else { return request::failed(format!("{doing} {object}"), error) };
+    let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+    let refusal = Refusal { written, desired, object, doing };
+    if causes.iter().any(|cause| cause.reason == "FieldManagerConflict") {
+        return refusal.conflict(status);
+    }
+    let unknown = unknown_fields(&status.message);
+    if !unknown.is_empty() {
+        return refusal.unknown(&unknown);
+    }
+    if !causes.is_empty() {
+        let mut error = Error::failed(format!("{doing} {object}: the API server refuses it"));
+        for cause in causes {
+            error = refusal.place(error, &cause.field, &format!("{}: {}", cause.field, cause.message));
+        }
+        return error;
+    }
+    Error::failed(format!("{doing} {object} ({})", written.position())).cause(&status.message)
+}
+
+struct Refusal<'a> {
+    written: &'a Object,
+    desired: &'a Value,
+    object: &'a ObjectRef,
+    doing: &'a str,
+}
+
+impl Refusal<'_> {
+    fn conflict(&self, status: &Status) -> Error {
+        let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+        let conflicts: Vec<(&str, &str)> = causes
+            .iter()
+            .map(|cause| {
+                // `conflict with "kubectl" using apps/v1`: the manager is in the first quotes.
+                let manager = cause.message.split('"').nth(1).unwrap_or(&cause.message);
+                (cause.field.as_str(), manager)
+            })
+            .collect();
+        let first = conflicts.first().map_or("another manager", |(_, manager)| manager);
+        let mut error = Error::failed(format!(
+            "{} {}: {} of its fields belong{} to another manager",
+            self.doing,
+            self.object,
+            conflicts.len(),
+            if conflicts.len() == 1 { "s" } else { "" }
+        ))
+        .hint(format!(
+            "leave it to {first} by taking it out of the manifest, or take it over: cargo xtask render | kubectl \
+             apply --server-side --field-manager={} --force-conflicts -f -",
+            super::FIELD_MANAGER
+        ));
+        for (field, manager) in conflicts {
+            error = self.place(error, field, &format!("{field} belongs to {manager}"));
+        }
+        error
+    }
+
+    fn unknown(&self, fields: &[String]) -> Error {
+        let mut error = Error::usage(format!("{} {}: {} has no such field", self.doing, self.object, self.object.kind));
+        for field in fields {
+            error = self.place(error, field, &format!("unknown field {field}"));
+        }
+        error
+    }
+
+    /// Adds a cause at the place in the manifest where a field is written.
+    fn place(&self, error: Error, field: &str, message: &str) -> Error {
+        let position = self.written.field_position(&index_path(self.desired, field));
+        let mut parts = position.rsplitn(3, ':');
+        let column = parts.next().and_then(|column| column.parse().ok());
+        let line = parts.next().and_then(|line| line.parse().ok());
+        match (parts.next(), line, column) {
+            (Some(file), Some(line), Some(column)) => {
+                error.place(Place { file: file.to_owned(), line, column, message: message.to_owned() })
+            }
+            // The object as a whole, without a column.
+            _ => error.cause(format!("{position}: {message}")),
+        }
+    }
+}
+
+/// The fields that a message calls unknown: server-side apply and the strict decoder word it differently.
+fn unknown_fields(message: &str) -> Vec<String> {
+    let mut found: Vec<String> = message
+        .lines()
+        .filter_map(|line| line.split_once(": field not declared in schema"))
+        .map(|(before, _)| before.rsplit("): ").next().unwrap_or(before).trim().to_owned())
+        .collect();
+    found.extend(message.split("unknown field \"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// `.spec.containers[name="app"].image` as `spec.containers[0].image`: server-side apply names items by their keys.
+fn index_path(object: &Value, path: &str) -> String {
+    let mut out = String::new();
+    let mut at = Some(object);
+    let mut rest = path.trim_start_matches('.');
+    while !rest.is_empty() {
+        if let Some(inside) = rest.strip_prefix('[') {
+            let Some((inside, after)) = inside.split_once(']') else { break };
+            let items = at.and_then(Value::as_array);
+            let index = inside.parse().ok().or_else(|| {
+                let keys: Vec<(&str, Value)> = inside
+                    .split(',')
+                    .filter_map(|pair| pair.split_once('='))
+                    .filter_map(|(key, value)| Some((key, serde_json::from_str(value).ok()?)))
+                    .collect();
+                // A key with a default, `protocol: TCP`, need not be written.
+                let fits =
+                    |item: &Value| keys.iter().all(|(key, value)| item.get(key).is_none_or(|found| found == value));
+                items?.iter().position(fits)
+            });
+            let Some(index) = index else { break };
+            out.push_str(&format!("[{index}]"));
+            at = items.and_then(|items| items.get(index));
+            rest = after.trim_start_matches('.');
+        } else {
+            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            let (mut key, mut after) = rest.split_at(end);
+            // Keys of labels and annotations hold dots themselves: the longest key that is there counts.
+            if let Some(fields) = at.and_then(Value::as_object) {
+                let whole =
+                    fields.keys().filter(|field| rest.starts_with(field.as_str())).max_by_key(|field| field.len());
+                if let Some(whole) = whole.filter(|whole| whole.len() > key.len()) {
+                    (key, after) = rest.split_at(whole.len());
+                }
+            }
+            if !out.is_empty() {
+                out.push('.');
+            }
+            out.push_str(key);
+            at = at.and_then(|at| at.get(key));
+            rest = after.trim_start_matches('.');
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;
