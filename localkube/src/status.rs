@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
+use crate::resource::Resource;
+
 /// A failure as the API server reports it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
     /// The HTTP status code.
     pub code: u16,
-    /// The machine-readable reason, for example `NotFound`.
+    /// The machine-readable reason, for example `NotFound`; empty where the API server gives none.
     pub reason: &'static str,
     /// The sentence for people.
     pub message: String,
@@ -52,6 +54,74 @@ pub struct FieldError {
 }
 
 impl Status {
+    /// A failure without details.
+    pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), details: None }
+    }
+
+    /// The same failure about something.
+    #[must_use]
+    pub fn with_details(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    /// 404 NotFound of an object.
+    pub fn not_found(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} \"{name}\" not found", resource.group_resource());
+        Self::new(404, "NotFound", message).with_details(object_details(resource, name))
+    }
+
+    /// 409 AlreadyExists of an object.
+    pub fn already_exists(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} \"{name}\" already exists", resource.group_resource());
+        Self::new(409, "AlreadyExists", message).with_details(object_details(resource, name))
+    }
+
+    /// 409 Conflict of a write with what is stored.
+    pub fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.group_resource());
+        Self::new(409, "Conflict", message).with_details(object_details(resource, name))
+    }
+
+    /// 403 Forbidden of a request about an object.
+    pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
+        let message = format!("{} \"{name}\" is forbidden: {why}", resource.group_resource());
+        Self::new(403, "Forbidden", message).with_details(object_details(resource, name))
+    }
+
+    /// 405 MethodNotAllowed.
+    pub fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        Self::new(405, "MethodNotAllowed", message).with_details(json!({}))
+    }
+
+    /// 500 InternalError.
+    pub fn internal(message: impl Into<String>) -> Self {
+        let message = message.into();
+        let details = json!({"causes": [{"message": message}]});
+        Self::new(500, "InternalError", format!("Internal error occurred: {message}")).with_details(details)
+    }
+
+    /// The object that goes over the wire.
+    pub fn to_value(&self) -> Value {
+        let mut value = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "code": self.code,
+        });
+        if !self.reason.is_empty() {
+            value["reason"] = self.reason.into();
+        }
+        if let Some(details) = &self.details {
+            value["details"] = details.clone();
+        }
+        value
+    }
+
     /// 400 BadRequest.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self { code: 400, reason: "BadRequest", message: message.into(), details: None }
@@ -99,4 +169,16 @@ impl FieldErrorKind {
             Self::Internal => "InternalError",
         }
     }
+}
+
+/// What failures about an object carry: its resource, group and name.
+pub fn object_details(resource: &Resource, name: &str) -> Value {
+    let mut details = json!({"kind": resource.plural});
+    if !resource.group.is_empty() {
+        details["group"] = resource.group.as_str().into();
+    }
+    if !name.is_empty() {
+        details["name"] = name.into();
+    }
+    details
 }

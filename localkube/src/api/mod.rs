@@ -1,1 +1,132 @@
 //! The API server: discovery, get, list, watch, create, update, patch, delete and subresources over HTTP.
+//!
+//! One generic path serves every kind: [`request`] says what a request is about, [`read`], [`watch`], [`write`] and
+//! [`delete`] do it, [`respond`] and [`table`] put the answer into the form that was asked for. What is particular to a
+//! kind is elsewhere: in the resource table, in the schemas and in [`crate::kinds`].
+
+mod address;
+mod bootstrap;
+mod convert;
+mod delete;
+mod discovery;
+mod manager;
+mod meta;
+mod namespace;
+mod negotiate;
+mod options;
+mod read;
+mod request;
+mod respond;
+mod review;
+mod scale;
+mod selector;
+mod subresource;
+mod table;
+mod watch;
+mod write;
+
+use std::sync::{Arc, RwLock};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+pub use bootstrap::bootstrap;
+
+use crate::{resource::Resource, store::Store};
+
+/// What the API server is told once.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where addresses of Services come from, for example `10.96.0.0/17`.
+    pub service_cidr: String,
+    /// The certificates that the server's own is verified with, for the ConfigMap kube-root-ca.crt.
+    pub ca_certificate: String,
+}
+
+/// The API server's state. Handlers share it.
+#[derive(Debug)]
+pub struct Server {
+    pub(crate) store: Store,
+    pub(crate) options: Options,
+    /// The kinds served now; CustomResourceDefinitions will add to it.
+    resources: RwLock<Arc<Vec<Arc<Resource>>>>,
+    /// Held while a Service gets addresses and ports, until it is stored.
+    addresses: tokio::sync::Mutex<()>,
+    /// Ends the watches, which would otherwise keep connections open for minutes.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// Who makes a request.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// For example `system:serviceaccount:default:default`.
+    pub name: String,
+    /// For example `system:masters`.
+    pub groups: Vec<String>,
+}
+
+impl User {
+    /// The holder of the token in the kubeconfig.
+    pub fn admin() -> Self {
+        Self {
+            name: "kubernetes-admin".to_owned(),
+            groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
+        }
+    }
+}
+
+impl Server {
+    /// A server over a store.
+    pub fn new(store: Store, options: Options) -> Arc<Self> {
+        let resources = crate::resource::builtin().into_iter().map(Arc::new).collect();
+        Arc::new(Self {
+            store,
+            options,
+            resources: RwLock::new(Arc::new(resources)),
+            addresses: tokio::sync::Mutex::new(()),
+            stopping: CancellationToken::new(),
+        })
+    }
+
+    /// The kinds served now.
+    pub(crate) fn resources(&self) -> Arc<Vec<Arc<Resource>>> {
+        Arc::clone(&self.resources.read().expect("nothing panics while it holds the lock"))
+    }
+
+    /// The kind at a path.
+    pub(crate) fn resource(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+        let resources = self.resources();
+        let found = |resource: &&Arc<Resource>| {
+            resource.plural == plural && resource.group == group && resource.version == version
+        };
+        resources.iter().find(found).cloned()
+    }
+}
+
+/// The routes, without authentication: a request counts as made by the [`User`] in its extensions, or by the
+/// administrator.
+pub fn router(server: Arc<Server>) -> Router {
+    Router::new().fallback(handle).with_state(server)
+}
+
+async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response {
+    request::serve(server, request).await
+}
+
+/// A client whose requests are function calls, for what runs in this process. Its name becomes the field manager of what
+/// it writes.
+pub fn client(router: &Router, user_agent: &'static str) -> kube::Client {
+    let agent = http::HeaderValue::from_static(user_agent);
+    let service = router.clone().map_request(move |request: http::Request<kube::client::Body>| {
+        let mut request = request.map(Body::new);
+        request.headers_mut().insert(http::header::USER_AGENT, agent.clone());
+        request
+    });
+    kube::Client::new(service, "default")
+}

@@ -1,0 +1,54 @@
+//! What a cluster has from the start, and what every namespace has.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Method, header};
+use serde_json::{Value, json};
+
+use super::{Server, request};
+
+const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+const ROOT_CA: &str = "kube-root-ca.crt";
+const ROOT_CA_NOTE: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal \
+                            endpoints such as the internal service IP or kubernetes.default.svc. No other usage is \
+                            guaranteed across distributions of Kubernetes clusters.";
+
+/// Makes what is missing of it. Safe to repeat.
+pub async fn bootstrap(server: &Arc<Server>) {
+    for name in NAMESPACES {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        post(server, "/api/v1/namespaces", &namespace, "kube-apiserver").await;
+    }
+}
+
+/// Gives a namespace its ServiceAccount and the cluster's certificates.
+pub(super) async fn furnish(server: &Arc<Server>, namespace: &str) {
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
+    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+    post(server, &path, &account, "kube-controller-manager").await;
+    let certificates = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": ROOT_CA, "annotations": {"kubernetes.io/description": ROOT_CA_NOTE}},
+        "data": {"ca.crt": server.options.ca_certificate},
+    });
+    let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+    post(server, &path, &certificates, "kube-controller-manager").await;
+}
+
+/// A request to ourselves. What is there already is fine, and so is a namespace that has gone meanwhile.
+async fn post(server: &Arc<Server>, path: &str, object: &Value, agent: &'static str) {
+    let request = http::Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .header(header::USER_AGENT, agent)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(object.to_string()))
+        .expect("the paths are made of names that were checked");
+    // Boxed because creating a namespace comes back here.
+    let response = Box::pin(request::serve(Arc::clone(server), request)).await;
+    if !response.status().is_success() && response.status() != http::StatusCode::CONFLICT {
+        tracing::warn!(path, status = response.status().as_u16(), "cannot create a built-in object");
+    }
+}

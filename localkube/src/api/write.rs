@@ -1,0 +1,409 @@
+//! Create, update and patch, for every kind and for the subresources that show the whole object.
+
+use axum::response::Response;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    address, bootstrap, convert, meta, namespace,
+    negotiate::{body_format, content_type, unsupported_body},
+    options,
+    request::Call,
+    respond,
+};
+use crate::{
+    fields::{self, Manager},
+    kinds, patch,
+    schema::{self, Decoded, Format},
+    status::{FieldErrorKind, Status},
+    store::{Stored, WriteError},
+};
+
+/// How often a write is made anew when others change the object meanwhile. The API server gives up after five; with
+/// none of its latency more rounds cost nothing.
+const ATTEMPTS: usize = 64;
+/// How many names are tried for `generateName`.
+const NAMES: usize = 8;
+
+/// How a write records who owns the fields.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ownership<'a> {
+    /// What changed belongs to the manager.
+    Track(&'a str),
+    /// Server-side apply has recorded it already.
+    Applied,
+}
+
+/// Why a write was not made.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// For a reason that the client gets to know.
+    Status(Status),
+    /// Somebody else was faster.
+    Raced,
+}
+
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
+}
+
+/// POST of an object.
+pub(super) async fn create(call: &Call) -> Result<Response, Status> {
+    let dry_run = options::dry_run(&call.query, "CreateOptions")?;
+    let decoded = decode(call, "CreateOptions")?;
+    let manager = call.manager();
+    let object = insert(call, decoded.object, Ownership::Track(&manager), dry_run).await?;
+    respond::object(call, 201, object, &decoded.warnings)
+}
+
+/// PUT or PATCH of an object or a subresource that shows it.
+pub(super) async fn change(call: &Call, verb: &str) -> Result<Response, Status> {
+    if verb == "update" { update(call).await } else { patch(call).await }
+}
+
+/// Reads the body as an object of the resource.
+fn decode(call: &Call, options_kind: &str) -> Result<Decoded, Status> {
+    let format = body_format(&call.headers)?;
+    let validation = options::field_validation(&call.query, options_kind)?;
+    options::field_manager(&call.query, options_kind)?;
+    let mut decoded = schema::decode(&call.resource, &call.body, format, validation)?;
+    check_type(call, &mut decoded.object)?;
+    Ok(decoded)
+}
+
+/// An object says what it is or leaves it to the path; anything else is a mistake.
+fn check_type(call: &Call, object: &mut Value) -> Result<(), Status> {
+    let expected = call.resource.api_version();
+    let given = object["apiVersion"].as_str().unwrap_or_default();
+    if !given.is_empty() && given != expected {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({given}) does not match the expected API version ({expected})"
+        )));
+    }
+    object["apiVersion"] = expected.into();
+    object["kind"] = call.resource.kind.as_str().into();
+    if !object["metadata"].is_object() {
+        object["metadata"] = serde_json::json!({});
+    }
+    Ok(())
+}
+
+/// Creates an object and returns it as stored, with `apiVersion` and `kind`.
+pub(super) async fn insert(
+    call: &Call,
+    object: Value,
+    ownership: Ownership<'_>,
+    dry_run: bool,
+) -> Result<Value, Status> {
+    let mut object = object;
+    meta::set_namespace(call, &mut object)?;
+    namespace::admit(call, object["metadata"]["name"].as_str().unwrap_or_default())?;
+    meta::create(&mut object)?;
+    for _ in 1..NAMES {
+        let mut candidate = object.clone();
+        let generated = meta::generate_name(&mut candidate);
+        match insert_named(call, candidate, ownership, dry_run).await {
+            Err(status) if generated && status.reason == "AlreadyExists" => {}
+            outcome => return outcome,
+        }
+    }
+    meta::generate_name(&mut object);
+    insert_named(call, object, ownership, dry_run).await
+}
+
+async fn insert_named(
+    call: &Call,
+    mut object: Value,
+    ownership: Ownership<'_>,
+    dry_run: bool,
+) -> Result<Value, Status> {
+    let resource = &call.resource;
+    kinds::set_defaults(resource, &mut object);
+    if let Ownership::Track(manager) = ownership {
+        // A status sent with a creation is dropped, so its sender must not own it.
+        let mut tracked = object.clone();
+        if let Some(fields) = tracked.as_object_mut().filter(|_| resource.subresource("status").is_some()) {
+            fields.remove("status");
+        }
+        track(call, None, &mut tracked, manager);
+        take_managers(&mut object, &tracked);
+    }
+    kinds::prepare_create(resource, &mut object);
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    refuse_invalid(call, &name, &kinds::validate(resource, call.subresource.as_deref(), &object, None))?;
+    let key = call.key_of(&name);
+    if let Some(existing) = call.server.store.get(&key) {
+        return Err(exists(call, &existing));
+    }
+    let guard = address::allocate(call, &mut object, None).await?;
+    if dry_run {
+        return Ok(object);
+    }
+    let stored = call.server.store.create(key.clone(), convert::to_store(resource, &object)).await;
+    drop(guard);
+    let stored = match stored {
+        Ok(stored) => stored,
+        Err(WriteError::Exists) => match call.server.store.get(&key) {
+            Some(existing) => return Err(exists(call, &existing)),
+            None => return Err(Status::already_exists(resource, &name)),
+        },
+        Err(error) => return Err(Status::internal(error.to_string())),
+    };
+    if resource.kind == "Namespace" {
+        bootstrap::furnish(&call.server, &name).await;
+    }
+    Ok(convert::shown(resource, &stored))
+}
+
+fn exists(call: &Call, existing: &Stored) -> Status {
+    let mut status = Status::already_exists(&call.resource, &existing.key.name);
+    if !existing.value()["metadata"]["deletionTimestamp"].is_null() {
+        status.message = format!("object is being deleted: {}", status.message);
+    }
+    status
+}
+
+async fn update(call: &Call) -> Result<Response, Status> {
+    let dry_run = options::dry_run(&call.query, "UpdateOptions")?;
+    let decoded = decode(call, "UpdateOptions")?;
+    let manager = call.manager();
+    meta::set_namespace(call, &mut decoded.object.clone())?;
+    meta::check_name(call, &mut decoded.object.clone())?;
+    let pinned = !decoded.object["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty();
+    for _ in 0..ATTEMPTS {
+        let name = call.name.as_deref().unwrap_or_default();
+        let Some(stored) = call.server.store.get(&call.key()) else {
+            if !creates_on_update(call) || pinned {
+                return Err(Status::not_found(&call.resource, name));
+            }
+            let mut object = decoded.object.clone();
+            meta::check_name(call, &mut object)?;
+            let object = insert(call, object, Ownership::Track(&manager), dry_run).await?;
+            return respond::object(call, 201, object, &decoded.warnings);
+        };
+        let live = convert::shown(&call.resource, &stored);
+        let ownership = Ownership::Track(&manager);
+        match replace(call, &stored, &live, decoded.object.clone(), ownership, dry_run).await {
+            Ok(object) => return respond::object(call, 200, object, &decoded.warnings),
+            Err(Refused::Status(status)) => return Err(status),
+            Err(Refused::Raced) if pinned => return Err(meta::modified(call, name)),
+            Err(Refused::Raced) => {}
+        }
+    }
+    Err(meta::modified(call, call.name.as_deref().unwrap_or_default()))
+}
+
+/// Kinds whose strategy says `AllowCreateOnUpdate() == true`.
+fn creates_on_update(call: &Call) -> bool {
+    const KINDS: [&str; 9] = [
+        "endpoints",
+        "events",
+        "leases",
+        "limitranges",
+        "services",
+        "clusterroles",
+        "clusterrolebindings",
+        "roles",
+        "rolebindings",
+    ];
+    call.subresource.is_none() && KINDS.contains(&call.resource.plural.as_str())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PatchType {
+    Json,
+    Merge,
+    Strategic,
+    Apply,
+}
+
+fn patch_type(call: &Call) -> Result<PatchType, Status> {
+    Ok(match content_type(&call.headers) {
+        "application/json-patch+json" => PatchType::Json,
+        "application/merge-patch+json" => PatchType::Merge,
+        "application/strategic-merge-patch+json" if schema::of(&call.resource).is_some() => PatchType::Strategic,
+        "application/strategic-merge-patch+json" => {
+            let accepted = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+            return Err(unsupported_body(accepted));
+        }
+        "application/apply-patch+yaml" => PatchType::Apply,
+        _ => {
+            let status = Status::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+            return Err(status.with_details(serde_json::json!({})));
+        }
+    })
+}
+
+async fn patch(call: &Call) -> Result<Response, Status> {
+    let patch_type = patch_type(call)?;
+    let dry_run = options::dry_run(&call.query, "PatchOptions")?;
+    let validation = options::field_validation(&call.query, "PatchOptions")?;
+    let force = check_patch_options(call, patch_type)?;
+    let manager = call.manager();
+    let applied = if patch_type == PatchType::Apply { Some(applied(call)?) } else { None };
+    let name = call.name.as_deref().unwrap_or_default();
+    for _ in 0..ATTEMPTS {
+        let stored = call.server.store.get(&call.key());
+        let live = stored.as_ref().map(|stored| convert::shown(&call.resource, stored));
+        let mut warnings = Vec::new();
+        let (object, ownership) = match (&applied, &live) {
+            (Some(configuration), live) => {
+                let manager = named(call, &manager, &call.resource.api_version());
+                let object = apply(call, live.as_ref(), configuration, manager.borrow(), force)?;
+                (object, Ownership::Applied)
+            }
+            (None, None) => return Err(Status::not_found(&call.resource, name)),
+            (None, Some(live)) => {
+                let patched = match (patch_type, schema::of(&call.resource)) {
+                    (PatchType::Json, _) => patch::json(live, &call.body)?,
+                    (PatchType::Strategic, Some(schema)) => patch::strategic(schema, live, &call.body)?,
+                    _ => patch::merge(live, &call.body)?,
+                };
+                let text = patched.to_string();
+                let mut decoded = schema::decode(&call.resource, text.as_bytes(), Format::Json, validation)?;
+                check_type(call, &mut decoded.object)?;
+                warnings = decoded.warnings;
+                (decoded.object, Ownership::Track(manager.as_str()))
+            }
+        };
+        let (Some(stored), Some(live)) = (stored, live) else {
+            if call.subresource.is_some() {
+                return Err(Status::not_found(&call.resource, name));
+            }
+            let object = insert(call, object, ownership, dry_run).await?;
+            return respond::object(call, 201, object, &warnings);
+        };
+        let pinned = applied.as_ref().is_some_and(|configuration| !configuration["metadata"]["resourceVersion"].is_null());
+        match replace(call, &stored, &live, object, ownership, dry_run).await {
+            Ok(object) => return respond::object(call, 200, object, &warnings),
+            Err(Refused::Status(status)) => return Err(status),
+            Err(Refused::Raced) if pinned => return Err(meta::modified(call, name)),
+            Err(Refused::Raced) => {}
+        }
+    }
+    Err(meta::modified(call, name))
+}
+
+/// Whether conflicts are forced; an apply has to say who applies.
+fn check_patch_options(call: &Call, patch_type: PatchType) -> Result<bool, Status> {
+    options::field_manager(&call.query, "PatchOptions")?;
+    let forced = call.query.get("force").is_some();
+    if patch_type == PatchType::Apply {
+        if call.query.get("fieldManager").is_none() {
+            let message = "Required value: is required for apply patch";
+            return Err(options::invalid("PatchOptions", "fieldManager", FieldErrorKind::Required, message));
+        }
+    } else if forced {
+        let message = "Forbidden: may not be specified for non-apply patch";
+        return Err(options::invalid("PatchOptions", "force", FieldErrorKind::Forbidden, message));
+    }
+    Ok(call.query.flag("force"))
+}
+
+/// The configuration in the body of an apply.
+fn applied(call: &Call) -> Result<Value, Status> {
+    let mut configuration: Value = serde_yaml::from_slice(&call.body)
+        .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
+    if !configuration.is_object() {
+        return Err(Status::bad_request("error decoding YAML: the configuration is not an object"));
+    }
+    if configuration.pointer("/metadata/managedFields").is_some_and(|managed| !managed.is_null()) {
+        return Err(Status::bad_request("metadata.managedFields must be nil"));
+    }
+    check_type(call, &mut configuration)?;
+    meta::set_namespace(call, &mut configuration.clone())?;
+    meta::check_name(call, &mut configuration)?;
+    Ok(configuration)
+}
+
+fn apply(
+    call: &Call,
+    live: Option<&Value>,
+    configuration: &Value,
+    manager: Manager<'_>,
+    force: bool,
+) -> Result<Value, Status> {
+    match schema::of(&call.resource) {
+        Some(schema) => fields::apply(schema, live, configuration, manager, force, Timestamp::now()),
+        None => Err(Status::internal(format!("no schema for {}", call.resource.group_kind()))),
+    }
+}
+
+/// Puts a new version of an object in the place of the one there is, and returns it with `apiVersion` and `kind`.
+pub(super) async fn replace(
+    call: &Call,
+    stored: &Stored,
+    live: &Value,
+    mut object: Value,
+    ownership: Ownership<'_>,
+    dry_run: bool,
+) -> Result<Value, Refused> {
+    let resource = &call.resource;
+    let subresource = call.subresource.as_deref();
+    meta::update(call, &mut object, live, stored)?;
+    kinds::set_defaults(resource, &mut object);
+    kinds::prepare_update(resource, subresource, &mut object, live);
+    if let Ownership::Track(manager) = ownership {
+        track(call, Some(live), &mut object, manager);
+    }
+    let name = &stored.key.name;
+    refuse_invalid(call, name, &kinds::validate(resource, subresource, &object, Some(live)))?;
+    let guard = address::allocate(call, &mut object, Some(live)).await?;
+    meta::keep_times(&mut object, live);
+    if dry_run {
+        return Ok(object);
+    }
+    let store = &call.server.store;
+    let written = if meta::deletable(&object) {
+        store.delete(stored.key.clone(), stored.revision).await.map(|_| None)
+    } else {
+        store.update(stored.key.clone(), stored.revision, convert::to_store(resource, &object)).await.map(Some)
+    };
+    drop(guard);
+    match written {
+        Ok(Some(stored)) => Ok(convert::shown(resource, &stored)),
+        Ok(None) => Ok(object),
+        Err(WriteError::Modified | WriteError::Absent | WriteError::Exists) => Err(Refused::Raced),
+        Err(error) => Err(Status::internal(error.to_string()).into()),
+    }
+}
+
+fn refuse_invalid(call: &Call, name: &str, errors: &[crate::status::FieldError]) -> Result<(), Status> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(&call.resource.group, &call.resource.kind, name, errors))
+}
+
+/// A manager whose parts are owned here.
+struct Named {
+    name: String,
+    subresource: Option<String>,
+    api_version: String,
+}
+
+impl Named {
+    fn borrow(&self) -> Manager<'_> {
+        Manager { name: &self.name, subresource: self.subresource.as_deref(), api_version: &self.api_version }
+    }
+}
+
+fn named(call: &Call, name: &str, api_version: &str) -> Named {
+    Named { name: name.to_owned(), subresource: call.subresource.clone(), api_version: api_version.to_owned() }
+}
+
+/// Records who changed what.
+fn track(call: &Call, live: Option<&Value>, object: &mut Value, manager: &str) {
+    let Some(schema) = schema::of(&call.resource) else { return };
+    let manager = named(call, manager, &call.resource.api_version());
+    fields::track_update(schema, live, object, manager.borrow(), Timestamp::now());
+}
+
+fn take_managers(object: &mut Value, tracked: &Value) {
+    match tracked["metadata"].get("managedFields") {
+        Some(managed) => object["metadata"]["managedFields"] = managed.clone(),
+        None => meta::remove(object, "managedFields"),
+    }
+}
