@@ -1,9 +1,6 @@
 //! Addresses and ports of Services.
 
-use std::{
-    collections::HashSet,
-    net::Ipv4Addr,
-};
+use std::{collections::HashSet, net::Ipv4Addr};
 
 use serde_json::{Value, json};
 use tokio::sync::MutexGuard;

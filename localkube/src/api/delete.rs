@@ -6,7 +6,12 @@ use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{convert, meta, namespace, options, read, request::{Call, Query}, respond, selector::Selection};
+use super::{
+    convert, meta, namespace, options, read,
+    request::{Call, Query},
+    respond,
+    selector::Selection,
+};
 use crate::{
     status::{FieldErrorKind, Status, object_details},
     store::{Stored, WriteError},
@@ -132,12 +137,16 @@ fn check_preconditions(call: &Call, live: &Value, stored: &Stored, options: &Del
     let kind = &call.resource.kind;
     let name = &stored.key.name;
     let conflict = |why: String| {
-        Status::new(409, "Conflict", format!("Operation cannot be fulfilled on {} \"{name}\": {why}", call.resource.group_kind()))
-            .with_details({
-                let mut details = object_details(&call.resource, name);
-                details["kind"] = kind.as_str().into();
-                details
-            })
+        Status::new(
+            409,
+            "Conflict",
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", call.resource.group_kind()),
+        )
+        .with_details({
+            let mut details = object_details(&call.resource, name);
+            details["kind"] = kind.as_str().into();
+            details
+        })
     };
     let uid = live["metadata"]["uid"].as_str().unwrap_or_default();
     if let Some(expected) = options.uid.as_deref().filter(|expected| *expected != uid) {
@@ -255,7 +264,10 @@ impl DeleteOptions {
         let dry_in_body = body["dryRun"].as_array().is_some_and(|values| !values.is_empty());
         if dry_in_body {
             let parameters = body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            options::dry_run(&Query(parameters.map(|value| ("dryRun".to_owned(), value.to_owned())).collect()), "DeleteOptions")?;
+            options::dry_run(
+                &Query(parameters.map(|value| ("dryRun".to_owned(), value.to_owned())).collect()),
+                "DeleteOptions",
+            )?;
         }
         Ok(Self {
             grace_seconds,
@@ -267,10 +279,10 @@ impl DeleteOptions {
     }
 
     fn body(call: &Call) -> Result<Value, Status> {
-        let body: Value = serde_yaml::from_slice::<Value>(&call.body)
-            .ok()
-            .filter(Value::is_object)
-            .ok_or_else(|| Status::bad_request("couldn't get version/kind; json parse error: unexpected end of JSON input"))?;
+        let body: Value =
+            serde_yaml::from_slice::<Value>(&call.body).ok().filter(Value::is_object).ok_or_else(|| {
+                Status::bad_request("couldn't get version/kind; json parse error: unexpected end of JSON input")
+            })?;
         let kind = body["kind"].as_str().unwrap_or_default();
         if !kind.is_empty() && kind != "DeleteOptions" {
             let version = body["apiVersion"].as_str().unwrap_or_default();
@@ -297,7 +309,12 @@ fn propagation(policy: Option<&str>, orphan: Option<bool>) -> Result<Option<Prop
         (None, None) => None,
         (Some(other), _) => {
             let supported = ["Foreground", "Background", "Orphan", "nil"];
-            return Err(options::not_supported("DeleteOptions", "propagationPolicy", &format!("{other:?}"), &supported));
+            return Err(options::not_supported(
+                "DeleteOptions",
+                "propagationPolicy",
+                &format!("{other:?}"),
+                &supported,
+            ));
         }
     })
 }

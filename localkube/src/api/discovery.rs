@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Server,
-    negotiate::{Encoding, aggregated, accept},
+    negotiate::{Encoding, accept, aggregated},
     respond,
 };
 use crate::{
@@ -192,7 +192,8 @@ fn aggregated_group(server: &Server, name: &str) -> Value {
     let resources = server.resources();
     let of_version = |version: &String| {
         let served = |resource: &&std::sync::Arc<Resource>| resource.group == name && resource.version == *version;
-        let resources: Vec<Value> = resources.iter().filter(served).map(|resource| aggregated_resource(resource)).collect();
+        let resources: Vec<Value> =
+            resources.iter().filter(served).map(|resource| aggregated_resource(resource)).collect();
         json!({"version": version, "freshness": "Current", "resources": resources})
     };
     let versions: Vec<Value> = versions(server, name).iter().map(of_version).collect();

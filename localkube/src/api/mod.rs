@@ -94,6 +94,11 @@ impl Server {
         })
     }
 
+    /// Ends every watch, so that their connections can close.
+    pub fn stop(&self) {
+        self.stopping.cancel();
+    }
+
     /// The kinds served now.
     pub(crate) fn resources(&self) -> Arc<Vec<Arc<Resource>>> {
         Arc::clone(&self.resources.read().expect("nothing panics while it holds the lock"))

@@ -3,10 +3,7 @@
 use serde_json::json;
 
 use super::request::Call;
-use crate::{
-    status::Status,
-    store::Key,
-};
+use crate::{status::Status, store::Key};
 
 /// These are always there.
 pub(super) const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];

@@ -104,7 +104,8 @@ pub(super) fn content_type(headers: &HeaderMap) -> &str {
 
 /// 415 for a body that is neither JSON nor YAML.
 pub(super) fn unsupported_body(accepted: &str) -> Status {
-    let message = format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
+    let message =
+        format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
     Status::new(415, "UnsupportedMediaType", message)
 }
 

@@ -21,8 +21,12 @@ pub(super) enum Version {
 
 /// Whether nothing is to be stored.
 pub(super) fn dry_run(query: &Query, kind: &str) -> Result<bool, Status> {
-    let values: Vec<&str> =
-        query.0.iter().filter(|(key, value)| key == "dryRun" && !value.is_empty()).map(|(_, value)| value.as_str()).collect();
+    let values: Vec<&str> = query
+        .0
+        .iter()
+        .filter(|(key, value)| key == "dryRun" && !value.is_empty())
+        .map(|(_, value)| value.as_str())
+        .collect();
     if values.iter().any(|value| *value != "All") {
         let list = values.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>().join(",");
         return Err(not_supported(kind, "dryRun", &format!("[{list}]"), &["All"]));
@@ -73,7 +77,8 @@ pub(super) fn list_version(query: &Query) -> Result<Version, Status> {
     let given = query.get("resourceVersion");
     let matching = query.get("resourceVersionMatch");
     if let Some(matching) = matching {
-        let forbidden = |message: &str| invalid("ListOptions", "resourceVersionMatch", FieldErrorKind::Forbidden, message);
+        let forbidden =
+            |message: &str| invalid("ListOptions", "resourceVersionMatch", FieldErrorKind::Forbidden, message);
         if given.is_none() {
             return Err(forbidden("Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"));
         }
@@ -85,8 +90,7 @@ pub(super) fn list_version(query: &Query) -> Result<Version, Status> {
             return Err(not_supported("ListOptions", "resourceVersionMatch", &format!("{matching:?}"), &supported));
         }
         if matching == "Exact" && given == Some("0") {
-            let message =
-                "Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            let message = "Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
             return Err(forbidden(message));
         }
     }
@@ -94,8 +98,7 @@ pub(super) fn list_version(query: &Query) -> Result<Version, Status> {
     if query.get("continue").is_some() && text != "0" {
         return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
     }
-    let revision = revision(text)
-        .map_err(|why| Status::bad_request(format!("invalid resource version: {why}")))?;
+    let revision = revision(text).map_err(|why| Status::bad_request(format!("invalid resource version: {why}")))?;
     Ok(match matching {
         Some("Exact") => Version::Exact(revision),
         // Without a match, a limit asks for the exact version (unless it is "0").

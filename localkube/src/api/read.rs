@@ -25,7 +25,8 @@ use crate::{
 pub(super) fn get(call: &Call) -> Result<Response, Status> {
     accept(&call.headers, false)?;
     if let Some(text) = call.query.get("resourceVersion") {
-        let revision = options::revision(text).map_err(|why| Status::bad_request(format!("invalid resource version: {why}")))?;
+        let revision =
+            options::revision(text).map_err(|why| Status::bad_request(format!("invalid resource version: {why}")))?;
         not_in_the_future(call, revision)?;
     }
     respond::stored(call, 200, &*found(call)?)
@@ -180,7 +181,8 @@ impl Page {
                 .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
         );
         let Some(token) = call.query.get("continue") else { return Ok(None) };
-        let bad = |why: String| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+        let bad =
+            |why: String| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
         let bytes = LENIENT.decode(token).map_err(|error| bad(error.to_string()))?;
         let token: Value = serde_json::from_slice(&bytes).map_err(|error| bad(go_syntax_error(&bytes, &error)))?;
         let start = token["start"].as_str().and_then(|start| start.split_once('/'));

@@ -7,14 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::{
-    Server, User, delete, discovery, manager, read, respond, review, scale, subresource, watch, write,
-};
-use crate::{
-    resource::Resource,
-    status::Status,
-    store::Key,
-};
+use super::{Server, User, delete, discovery, manager, read, respond, review, scale, subresource, watch, write};
+use crate::{resource::Resource, status::Status, store::Key};
 
 /// What the API server accepts at most in one body.
 const BODY_BYTES: usize = 3 << 20;

@@ -54,7 +54,11 @@ pub(super) fn object(call: &Call, code: u16, object: Value, warnings: &[String])
     let representation = accept(&call.headers, false)?;
     let body = match representation.view {
         View::Object => object,
-        View::Table => table::of_objects(call, &[object.clone()], json!({"resourceVersion": object["metadata"]["resourceVersion"]}))?,
+        View::Table => table::of_objects(
+            call,
+            &[object.clone()],
+            json!({"resourceVersion": object["metadata"]["resourceVersion"]}),
+        )?,
         View::Partial => partial(&object),
     };
     let mut response = encoded(code, representation.encoding, &body);
@@ -89,7 +93,8 @@ pub(super) fn enveloped(resource: &Resource, object: &Stored) -> Bytes {
     if convert::needed(resource) {
         return convert::shown(resource, object).to_string().into();
     }
-    let mut text = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",", resource.kind, resource.api_version()).into_bytes();
+    let mut text =
+        format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",", resource.kind, resource.api_version()).into_bytes();
     // Stored objects have metadata at least, so the brace is never followed by another.
     text.extend_from_slice(&object.json[1..]);
     text.into()

@@ -55,15 +55,25 @@ fn changed(call: &Call, verb: &str, live: &Value) -> Result<Value, Status> {
     let scale = scale_of(live);
     let changed = if verb == "update" {
         match body_format(&call.headers)? {
-            Format::Json => serde_json::from_slice(&call.body).map_err(|error| Status::bad_request(error.to_string()))?,
-            Format::Yaml => serde_yaml::from_slice(&call.body).map_err(|error| Status::bad_request(error.to_string()))?,
+            Format::Json => {
+                serde_json::from_slice(&call.body).map_err(|error| Status::bad_request(error.to_string()))?
+            }
+            Format::Yaml => {
+                serde_yaml::from_slice(&call.body).map_err(|error| Status::bad_request(error.to_string()))?
+            }
         }
     } else {
         match content_type(&call.headers) {
             "application/json-patch+json" => patch::json(&scale, &call.body)?,
             // No list of a Scale has a merge key, so both kinds of merge do the same.
-            "application/merge-patch+json" | "application/strategic-merge-patch+json" => patch::merge(&scale, &call.body)?,
-            _ => return Err(Status::new(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details(json!({}))),
+            "application/merge-patch+json" | "application/strategic-merge-patch+json" => {
+                patch::merge(&scale, &call.body)?
+            }
+            _ => {
+                return Err(
+                    Status::new(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details(json!({}))
+                );
+            }
         }
     };
     let name = changed["metadata"]["name"].as_str().unwrap_or_default();
@@ -90,7 +100,9 @@ fn scaled(call: &Call, live: &Value, scale: &Value) -> Result<Value, Status> {
     let mut object = live.clone();
     object["spec"]["replicas"] = replicas.into();
     match &scale["metadata"]["resourceVersion"] {
-        Value::String(version) if !version.is_empty() => object["metadata"]["resourceVersion"] = version.as_str().into(),
+        Value::String(version) if !version.is_empty() => {
+            object["metadata"]["resourceVersion"] = version.as_str().into()
+        }
         _ => meta::remove(&mut object, "resourceVersion"),
     }
     Ok(object)
@@ -148,7 +160,8 @@ fn selector_text(selector: &Value) -> String {
         .collect();
     for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
         let key = expression["key"].as_str().unwrap_or_default();
-        let mut values: Vec<&str> = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let mut values: Vec<&str> =
+            expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         values.sort_unstable();
         let values = values.join(",");
         terms.push(match expression["operator"].as_str() {

@@ -74,7 +74,8 @@ impl Requirement {
     fn matches(&self, labels: &[(String, String)]) -> bool {
         let value = labels.iter().find(|(key, _)| *key == self.key).map(|(_, value)| value);
         let number = |text: &String| text.parse::<i64>().ok();
-        let compare = |holds: fn(i64, i64) -> bool| match (value.and_then(number), self.values.first().and_then(number)) {
+        let compare = |holds: fn(i64, i64) -> bool| match (value.and_then(number), self.values.first().and_then(number))
+        {
             (Some(value), Some(bound)) => holds(value, bound),
             _ => false,
         };
@@ -176,9 +177,8 @@ fn parse_fields(text: &str, resource: &Resource) -> Result<Vec<Field>, Status> {
             Some(selectable) if selectable.contains(&path) => stored_path(resource, path),
             Some(_) => return Err(Status::bad_request(format!("field label not supported: {path}"))),
             None => {
-                let message = format!(
-                    "{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-                );
+                let message =
+                    format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
                 return Err(Status::bad_request(message));
             }
         };

@@ -31,11 +31,7 @@ fn body(call: &Call) -> Result<Value, Status> {
 }
 
 /// Changes the object through a function of its present state.
-async fn modify(
-    call: &Call,
-    dry_run: bool,
-    change: impl Fn(&Value) -> Result<Value, Status>,
-) -> Result<Value, Status> {
+async fn modify(call: &Call, dry_run: bool, change: impl Fn(&Value) -> Result<Value, Status>) -> Result<Value, Status> {
     let manager = call.manager();
     for _ in 0..ATTEMPTS {
         let stored = read::found(call)?;

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    body::Body,
-    response::Response,
-};
+use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use rand::Rng as _;
@@ -84,7 +81,9 @@ pub(super) fn serve(call: &Call) -> Result<Response, Status> {
         call: call.detached(),
     };
     tokio::spawn(watch.run());
-    let stream = futures::stream::poll_fn(move |context| received.poll_recv(context).map(|line| line.map(Ok::<_, std::convert::Infallible>)));
+    let stream = futures::stream::poll_fn(move |context| {
+        received.poll_recv(context).map(|line| line.map(Ok::<_, std::convert::Infallible>))
+    });
     let mut response = Response::new(Body::from_stream(stream));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
@@ -93,18 +92,27 @@ pub(super) fn serve(call: &Call) -> Result<Response, Status> {
 
 /// KEP-3157: whether the watch begins with the objects there are and says where they end.
 fn initial_events(call: &Call) -> Result<bool, Status> {
-    let forbidden = |field: &str, message: &str| options::invalid("ListOptions", field, FieldErrorKind::Forbidden, message);
+    let forbidden =
+        |field: &str, message: &str| options::invalid("ListOptions", field, FieldErrorKind::Forbidden, message);
     let matching = call.query.get("resourceVersionMatch");
     if call.query.get("sendInitialEvents").is_none() {
         return match matching {
-            Some(_) => Err(forbidden("resourceVersionMatch", "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")),
+            Some(_) => Err(forbidden(
+                "resourceVersionMatch",
+                "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            )),
             None => Ok(false),
         };
     }
     match matching {
         Some("NotOlderThan") => Ok(call.query.flag("sendInitialEvents")),
-        Some(other) => Err(options::not_supported("ListOptions", "resourceVersionMatch", &format!("{other:?}"), &["NotOlderThan"])),
-        None => Err(forbidden("resourceVersionMatch", "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")),
+        Some(other) => {
+            Err(options::not_supported("ListOptions", "resourceVersionMatch", &format!("{other:?}"), &["NotOlderThan"]))
+        }
+        None => Err(forbidden(
+            "resourceVersionMatch",
+            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        )),
     }
 }
 

@@ -275,7 +275,8 @@ async fn patch(call: &Call) -> Result<Response, Status> {
             let object = insert(call, object, ownership, dry_run).await?;
             return respond::object(call, 201, object, &warnings);
         };
-        let pinned = applied.as_ref().is_some_and(|configuration| !configuration["metadata"]["resourceVersion"].is_null());
+        let pinned =
+            applied.as_ref().is_some_and(|configuration| !configuration["metadata"]["resourceVersion"].is_null());
         match replace(call, &stored, &live, object, ownership, dry_run).await {
             Ok(object) => return respond::object(call, 200, object, &warnings),
             Err(Refused::Status(status)) => return Err(status),

@@ -128,15 +128,20 @@ const GROUPS: &[(&str, &str, &[Row])] = &[
         ],
     ),
     ("authorization.k8s.io", "v1", AUTHORIZATION),
-    ("autoscaling", "v2", &[("HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", "all", true, ALL, "status")]),
-    ("autoscaling", "v1", &[("HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", "all", true, ALL, "status")]),
+    (
+        "autoscaling",
+        "v2",
+        &[("HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", "all", true, ALL, "status")],
+    ),
+    (
+        "autoscaling",
+        "v1",
+        &[("HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", "all", true, ALL, "status")],
+    ),
     (
         "batch",
         "v1",
-        &[
-            ("CronJob", "cronjobs", "cj", "all", true, ALL, "status"),
-            ("Job", "jobs", "", "all", true, ALL, "status"),
-        ],
+        &[("CronJob", "cronjobs", "cj", "all", true, ALL, "status"), ("Job", "jobs", "", "all", true, ALL, "status")],
     ),
     (
         "certificates.k8s.io",
@@ -151,7 +156,15 @@ const GROUPS: &[(&str, &str, &[Row])] = &[
     (
         "apiextensions.k8s.io",
         "v1",
-        &[("CustomResourceDefinition", "customresourcedefinitions", "crd,crds", "api-extensions", false, ALL, "status")],
+        &[(
+            "CustomResourceDefinition",
+            "customresourcedefinitions",
+            "crd,crds",
+            "api-extensions",
+            false,
+            ALL,
+            "status",
+        )],
     ),
     ("scheduling.k8s.io", "v1", &[("PriorityClass", "priorityclasses", "pc", "", false, ALL, "")]),
     ("coordination.k8s.io", "v1", &[("Lease", "leases", "", "", true, ALL, "")]),

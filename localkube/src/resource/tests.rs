@@ -20,7 +20,8 @@ fn both_event_groups_share_their_objects() {
 
 #[test]
 fn reviews_are_not_stored() {
-    let stored = |kind: &str| builtin().iter().find(|resource| resource.kind == kind).is_some_and(super::Resource::stored);
+    let stored =
+        |kind: &str| builtin().iter().find(|resource| resource.kind == kind).is_some_and(super::Resource::stored);
     assert!(!stored("SelfSubjectAccessReview"));
     assert!(stored("Lease"));
 }

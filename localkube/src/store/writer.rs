@@ -128,8 +128,11 @@ impl<'a> Batch<'a> {
         if self.events.is_empty() {
             return Ok(());
         }
-        let changes: Vec<disk::Change<'_>> =
-            self.pending.iter().map(|(key, object)| (key, object.as_ref().map(|object| object.json.as_ref()))).collect();
+        let changes: Vec<disk::Change<'_>> = self
+            .pending
+            .iter()
+            .map(|(key, object)| (key, object.as_ref().map(|object| object.json.as_ref())))
+            .collect();
         disk.commit(self.revision, &changes).map_err(|error| error.to_string())?;
         memory.write().expect("readers do not panic").apply(self.events);
         Ok(())

@@ -1,1 +1,0 @@
-//! One process: the API server, the controllers, the kubelet, the proxy and the registry.

@@ -1,0 +1,196 @@
+//! One process: the API server, the controllers, the kubelet, the proxy and the registry.
+
+mod authenticate;
+mod directory;
+mod listener;
+mod tls;
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api, controllers, kubelet, proxy, registry,
+    store::{OpenError, Store},
+};
+use directory::{Cluster, Directory};
+
+/// How long requests may go on after the process was asked to end.
+const DRAIN: Duration = Duration::from_secs(2);
+/// How long to wait before Docker is asked again whether it runs.
+const DOCKER_RETRY: Duration = Duration::from_secs(1);
+/// The node's name: a cluster of this kind has one.
+const NODE: &str = "slipway";
+
+/// What to serve.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where everything is kept; made if it is not there.
+    pub directory: PathBuf,
+    /// The port of the API server; a free one, kept for later starts, if none is given.
+    pub api_port: Option<u16>,
+    /// The port of the image registry; likewise.
+    pub registry_port: Option<u16>,
+}
+
+/// Why serving failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process has the directory.
+    #[error("{} is served by another process", .0.display())]
+    InUse(PathBuf),
+    /// A port that the cluster needs belongs to another program.
+    #[error("port {port} of 127.0.0.1, kept for the {purpose}, is taken by another program")]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// What it is for.
+        purpose: &'static str,
+    },
+    /// A file of the directory is not what this program writes.
+    #[error("{} cannot be used: {reason}", .path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The operating system refuses.
+    #[error("cannot {doing} {}", .path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// The refusal.
+        source: io::Error,
+    },
+    /// No certificate can be made.
+    #[error("cannot make the server's certificate: {0}")]
+    Certificate(String),
+}
+
+impl Error {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::InUse(_) => Some("stop it: cargo xtask local down".to_owned()),
+            Self::PortTaken { port, .. } => Some(format!(
+                "end the program that listens there (ss -ltnp 'sport = :{port}'), or remove the local environment: \
+                 cargo xtask local down"
+            )),
+            Self::State { path, .. } => {
+                let directory = path.parent().unwrap_or(path);
+                Some(format!("remove the local environment: cargo xtask local down, or remove {}", directory.display()))
+            }
+            Self::Io { .. } | Self::Certificate(_) => None,
+        }
+    }
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::InUse(path) => Self::InUse(path),
+            OpenError::Foreign { path, reason } => Self::State { path, reason },
+            OpenError::Io { path, source } => Self::Io { doing: "open", path, source },
+        }
+    }
+}
+
+/// Serves the directory until `shutdown` is done. `kubeconfig` and then `process.json` appear in it when everything
+/// answers.
+///
+/// # Errors
+/// The directory or a port is taken or not usable.
+pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    let directory = Directory::open(&options.directory)?;
+    let mut cluster = directory.cluster()?;
+    let api_listener = bind(options.api_port.or(cluster.api_port), "API server").await?;
+    let registry_listener = bind(options.registry_port.or(cluster.registry_port), "image registry").await?;
+    let (api_address, registry_address) = (address(&api_listener)?, address(&registry_listener)?);
+    cluster.api_port = Some(api_address.port());
+    cluster.registry_port = Some(registry_address.port());
+    directory.keep(&cluster)?;
+
+    let authority = tls::Authority::open(&directory)?;
+    let token = directory.token()?;
+    let acceptor = authority.acceptor()?;
+    let store = Store::open(&directory.file("store.redb"))?;
+    let server = api::Server::new(
+        store,
+        api::Options { service_cidr: cluster.service_cidr.clone(), ca_certificate: authority.certificate.clone() },
+    );
+    api::bootstrap(&server).await;
+
+    let router = api::router(Arc::clone(&server));
+    let stop = CancellationToken::new();
+    let public = authenticate::required(router.clone(), &token);
+    let serving_api = tokio::spawn(listener::serve(api_listener, Some(acceptor), public, stop.clone()));
+    let images = registry::router(&directory.file("registry"));
+    let serving_images = tokio::spawn(listener::serve(registry_listener, None, images, stop.clone()));
+    let working = [
+        tokio::spawn(controllers::run(api::client(&router, "kube-controller-manager"))),
+        tokio::spawn(node(router.clone(), cluster.clone(), directory.file("pods"))),
+    ];
+
+    directory.announce(&cluster, &authority.certificate, &token)?;
+    tracing::info!(api = %api_address, registry = %registry_address, "serving");
+    shutdown.await;
+
+    tracing::info!("stopping");
+    directory.withdraw();
+    for task in &working {
+        task.abort();
+    }
+    server.stop();
+    stop.cancel();
+    let drained = async {
+        let _ = tokio::join!(serving_api, serving_images);
+    };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("some requests did not end in time");
+    }
+    Ok(())
+}
+
+/// The part that needs Docker, which may not be there yet: the API is served without it.
+async fn node(router: axum::Router, cluster: Cluster, directory: PathBuf) {
+    let mut told = false;
+    let docker = loop {
+        match connect().await {
+            Ok(docker) => break docker,
+            Err(error) if !told => {
+                tracing::warn!(%error, "Docker does not answer; pods start when it does");
+                told = true;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(DOCKER_RETRY).await;
+    };
+    let options = kubelet::Options { node_name: NODE.to_owned(), cluster_id: cluster.id, directory };
+    let kubelet = kubelet::run(api::client(&router, "kubelet"), docker.clone(), options.clone());
+    let proxy = proxy::run(api::client(&router, "kube-proxy"), docker, options);
+    tokio::join!(kubelet, proxy);
+}
+
+async fn connect() -> Result<bollard::Docker, bollard::errors::Error> {
+    bollard::Docker::connect_with_local_defaults()?.negotiate_version().await
+}
+
+async fn bind(port: Option<u16>, purpose: &'static str) -> Result<TcpListener, Error> {
+    let address = SocketAddr::from(([127, 0, 0, 1], port.unwrap_or(0)));
+    TcpListener::bind(address).await.map_err(|source| match (source.kind(), port) {
+        (io::ErrorKind::AddrInUse, Some(port)) => Error::PortTaken { port, purpose },
+        _ => Error::Io { doing: "listen on", path: address.to_string().into(), source },
+    })
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
+    listener.local_addr().map_err(|source| Error::Io {
+        doing: "look at the address of",
+        path: "a listener".into(),
+        source,
+    })
+}
