@@ -1,0 +1,82 @@
+//! The ReplicaSet that belongs to a Deployment's template: its name, its hash, how it is found again.
+
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet, ReplicaSetSpec},
+    core::v1::PodTemplateSpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+
+use crate::controllers::owners::controller_reference;
+
+pub(super) const HASH_LABEL: &str = "pod-template-hash";
+
+/// A short name for the template. Kubernetes hashes a printout of its Go structures, which nothing else can repeat;
+/// this hashes the JSON in the same way and writes it in the same alphabet. Nothing compares it: a ReplicaSet is
+/// recognised by its template.
+pub(super) fn hash(template: &PodTemplateSpec, collisions: Option<i32>) -> String {
+    // FNV-1a, 32 bits.
+    let mut state: u32 = 0x811c_9dc5;
+    let mut mix = |bytes: &[u8]| {
+        for byte in bytes {
+            state = (state ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+        }
+    };
+    mix(&serde_json::to_vec(template).expect("a template is made of strings and numbers"));
+    if let Some(collisions) = collisions {
+        mix(&collisions.to_le_bytes());
+    }
+    // rand.SafeEncodeString: no vowels and no look-alikes, so that no words come out.
+    const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+    state.to_string().bytes().map(|digit| char::from(ALPHABET[usize::from(digit) % ALPHABET.len()])).collect()
+}
+
+/// Whether two templates make the same pods: the hash label aside.
+fn same(a: &PodTemplateSpec, b: &PodTemplateSpec) -> bool {
+    let labels = |template: &PodTemplateSpec| {
+        let mut labels = template.metadata.as_ref().and_then(|meta| meta.labels.clone()).unwrap_or_default();
+        labels.remove(HASH_LABEL);
+        labels
+    };
+    let annotations = |template: &PodTemplateSpec| {
+        template.metadata.as_ref().and_then(|meta| meta.annotations.clone()).unwrap_or_default()
+    };
+    a.spec == b.spec && labels(a) == labels(b) && annotations(a) == annotations(b)
+}
+
+/// Whether the ReplicaSet was made from the Deployment's present template.
+pub(super) fn matches(deployment: &Deployment, set: &ReplicaSet) -> bool {
+    match (&deployment.spec, set.spec.as_ref().and_then(|spec| spec.template.as_ref())) {
+        (Some(spec), Some(template)) => same(&spec.template, template),
+        _ => false,
+    }
+}
+
+/// The ReplicaSet of the Deployment's present template, of size 0.
+pub(super) fn replica_set(deployment: &Deployment) -> ReplicaSet {
+    let spec = deployment.spec.clone().unwrap_or_default();
+    let collisions = deployment.status.as_ref().and_then(|status| status.collision_count);
+    let hash = hash(&spec.template, collisions);
+    let mut template = spec.template;
+    let labels = template.metadata.get_or_insert_default().labels.get_or_insert_default();
+    labels.insert(HASH_LABEL.into(), hash.clone());
+    let labels = labels.clone();
+    let mut selector = spec.selector;
+    selector.match_labels.get_or_insert_default().insert(HASH_LABEL.into(), hash.clone());
+    ReplicaSet {
+        metadata: ObjectMeta {
+            name: Some(format!("{}-{hash}", deployment.name_any())),
+            namespace: deployment.namespace(),
+            labels: Some(labels),
+            owner_references: Some(vec![controller_reference(deployment)]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(ReplicaSetSpec {
+            replicas: Some(0),
+            min_ready_seconds: spec.min_ready_seconds.filter(|seconds| *seconds != 0),
+            selector,
+            template: Some(template),
+        }),
+        status: None,
+    }
+}

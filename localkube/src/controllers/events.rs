@@ -1,0 +1,301 @@
+//! Events as client-go's recorder writes them: repeated ones are counted, floods are aggregated.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{Event, EventSource, ObjectReference},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{
+    Api, Client, Resource,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use tokio::{sync::mpsc, time::Instant};
+
+use super::pods::now;
+
+/// Whether something went as it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Severity {
+    /// Type `Normal`.
+    Normal,
+    /// Type `Warning`.
+    Warning,
+}
+
+#[derive(Debug)]
+struct Report {
+    component: &'static str,
+    action: Option<&'static str>,
+    object: ObjectReference,
+    severity: Severity,
+    reason: &'static str,
+    message: String,
+}
+
+/// Takes events; they are written in the background, so that no controller waits for them.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorder {
+    component: &'static str,
+    reports: mpsc::Sender<Report>,
+}
+
+/// The object that an event is about.
+pub(crate) fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
+    let meta = object.meta();
+    ObjectReference {
+        api_version: Some(K::api_version(&()).into_owned()),
+        kind: Some(K::kind(&()).into_owned()),
+        namespace: meta.namespace.clone(),
+        name: meta.name.clone(),
+        uid: meta.uid.clone(),
+        resource_version: meta.resource_version.clone(),
+        field_path: None,
+    }
+}
+
+impl Recorder {
+    /// A recorder and the task that writes what it takes.
+    pub(crate) fn new(client: Client) -> (Self, impl Future<Output = ()>) {
+        let (reports, incoming) = mpsc::channel(1024);
+        (Self { component: "", reports }, write(client, incoming))
+    }
+
+    /// The same recorder for one component.
+    pub(crate) fn named(&self, component: &'static str) -> Self {
+        Self { component, reports: self.reports.clone() }
+    }
+
+    /// Records that something happened to the object. Events are lost rather than waited for.
+    pub(crate) fn record<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        severity: Severity,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
+        self.send(None, reference(object), severity, reason, message.into());
+    }
+
+    /// The same in the form of events.k8s.io/v1, which the scheduler uses: it names the action and has no source.
+    pub(crate) fn record_action<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        severity: Severity,
+        reason: &'static str,
+        action: &'static str,
+        message: impl Into<String>,
+    ) {
+        self.send(Some(action), reference(object), severity, reason, message.into());
+    }
+
+    fn send(
+        &self,
+        action: Option<&'static str>,
+        object: ObjectReference,
+        severity: Severity,
+        reason: &'static str,
+        message: String,
+    ) {
+        let report = Report { component: self.component, action, object, severity, reason, message };
+        if self.reports.try_send(report).is_err() {
+            tracing::debug!(component = self.component, reason, "too many events, one is lost");
+        }
+    }
+}
+
+/// Distinct messages about one thing after which they are aggregated (client-go defaultAggregateMaxEvents).
+const MOST_DISTINCT: usize = 10;
+/// How long similar events count together (client-go defaultAggregateIntervalInSeconds).
+const AGGREGATION_WINDOW: Duration = Duration::from_secs(600);
+/// Events that one component may write at once about one object; then one in five minutes (client-go's spam filter).
+const BURST: f64 = 25.0;
+const REFILL_PER_SECOND: f64 = 1.0 / 300.0;
+/// More memory than this for correlation means that a loop writes events about ever new objects: start over.
+const MOST_REMEMBERED: usize = 4096;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Group {
+    component: &'static str,
+    object: String,
+    severity: Severity,
+    reason: &'static str,
+}
+
+/// What is to be written for one report.
+#[derive(Debug, PartialEq)]
+enum Written {
+    /// Nothing: the object has had too many.
+    Dropped,
+    /// A new event with this message.
+    New { message: String, key: (Group, String) },
+    /// One more of the event with this name.
+    Again { name: String, message: String, count: i32, key: (Group, String) },
+}
+
+#[derive(Debug, Default)]
+struct Correlator {
+    similar: HashMap<Group, (HashSet<String>, Instant)>,
+    written: HashMap<(Group, String), (String, i32)>,
+    buckets: HashMap<(&'static str, String), (f64, Instant)>,
+}
+
+impl Correlator {
+    fn correlate(&mut self, group: Group, message: String, now: Instant) -> Written {
+        if self.written.len() > MOST_REMEMBERED {
+            *self = Self::default();
+        }
+        let bucket = self.buckets.entry((group.component, group.object.clone())).or_insert((BURST, now));
+        let refilled = bucket.0 + now.duration_since(bucket.1).as_secs_f64() * REFILL_PER_SECOND;
+        *bucket = (refilled.min(BURST), now);
+        if bucket.0 < 1.0 {
+            return Written::Dropped;
+        }
+        bucket.0 -= 1.0;
+        let (messages, last) = self.similar.entry(group.clone()).or_insert_with(|| (HashSet::new(), now));
+        if now.duration_since(*last) > AGGREGATION_WINDOW {
+            messages.clear();
+        }
+        *last = now;
+        messages.insert(message.clone());
+        let (message, key) = if messages.len() < MOST_DISTINCT {
+            (message.clone(), (group, message))
+        } else {
+            (format!("(combined from similar events): {message}"), (group, String::new()))
+        };
+        match self.written.get(&key) {
+            Some((name, count)) => Written::Again { name: name.clone(), message, count: count + 1, key },
+            None => Written::New { message, key },
+        }
+    }
+}
+
+async fn write(client: Client, mut incoming: mpsc::Receiver<Report>) {
+    let mut correlator = Correlator::default();
+    while let Some(report) = incoming.recv().await {
+        let group = Group {
+            component: report.component,
+            object: report.object.uid.clone().unwrap_or_default(),
+            severity: report.severity,
+            reason: report.reason,
+        };
+        let namespace = report.object.namespace.clone().filter(|ns| !ns.is_empty()).unwrap_or_else(|| "default".into());
+        let events: Api<Event> = Api::namespaced(client.clone(), &namespace);
+        let manager = report.manager();
+        let (message, key) = match correlator.correlate(group, report.message.clone(), Instant::now()) {
+            Written::Dropped => continue,
+            Written::New { message, key } => (message, key),
+            Written::Again { name, message, count, key } => {
+                let patch = json!({"count": count, "lastTimestamp": now(), "message": message});
+                let parameters = PatchParams { field_manager: Some(manager.into()), ..PatchParams::default() };
+                match events.patch(&name, &parameters, &Patch::Strategic(patch)).await {
+                    Ok(_) => {
+                        correlator.written.insert(key, (name, count));
+                        continue;
+                    }
+                    // Somebody deleted the event: it is written anew.
+                    Err(_) => (message, key),
+                }
+            }
+        };
+        let event = report.event(&namespace, message);
+        let name = event.metadata.name.clone().unwrap_or_default();
+        let parameters = PostParams { field_manager: Some(manager.into()), dry_run: false };
+        match events.create(&parameters, &event).await {
+            Ok(_) => {
+                correlator.written.insert(key, (name, 1));
+            }
+            // A namespace that is going away takes no events; nothing is wrong.
+            Err(error) => tracing::debug!(%error, reason = report.reason, "event not written"),
+        }
+    }
+}
+
+impl Report {
+    fn manager(&self) -> &'static str {
+        match self.component {
+            "default-scheduler" => "kube-scheduler",
+            "kubelet" => "kubelet",
+            _ => "kube-controller-manager",
+        }
+    }
+
+    fn event(&self, namespace: &str, message: String) -> Event {
+        let nanoseconds = Timestamp::now().as_nanosecond();
+        let modern = self.action.is_some();
+        let time = now();
+        Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{}.{nanoseconds:x}", self.object.name.as_deref().unwrap_or_default())),
+                namespace: Some(namespace.to_owned()),
+                ..ObjectMeta::default()
+            },
+            involved_object: self.object.clone(),
+            type_: Some(if self.severity == Severity::Normal { "Normal" } else { "Warning" }.into()),
+            reason: Some(self.reason.into()),
+            action: self.action.map(Into::into),
+            message: Some(message),
+            count: (!modern).then_some(1),
+            event_time: modern.then(|| MicroTime(Timestamp::now())),
+            first_timestamp: (!modern).then(|| time.clone()),
+            last_timestamp: (!modern).then_some(time),
+            source: (!modern)
+                .then(|| EventSource { component: Some(self.component.into()), ..EventSource::default() }),
+            reporting_component: Some(self.component.into()),
+            reporting_instance: Some(if modern { format!("{}-local", self.component) } else { String::new() }),
+            ..Event::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group() -> Group {
+        Group { component: "c", object: "uid".into(), severity: Severity::Normal, reason: "R" }
+    }
+
+    fn remember(correlator: &mut Correlator, message: &str, at: Instant) -> String {
+        match correlator.correlate(group(), message.into(), at) {
+            Written::Dropped => "dropped".into(),
+            Written::New { message, key } => {
+                correlator.written.insert(key, (format!("event of {message}"), 1));
+                format!("new {message}")
+            }
+            Written::Again { name, message, count, key } => {
+                correlator.written.insert(key, (name, count));
+                format!("{count} {message}")
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_message_is_counted() {
+        let (mut correlator, at) = (Correlator::default(), Instant::now());
+        assert_eq!(remember(&mut correlator, "a", at), "new a");
+        assert_eq!(remember(&mut correlator, "a", at), "2 a");
+        assert_eq!(remember(&mut correlator, "b", at), "new b");
+        assert_eq!(remember(&mut correlator, "a", at), "3 a");
+    }
+
+    #[test]
+    fn the_tenth_distinct_message_is_combined_and_a_flood_dropped() {
+        let (mut correlator, at) = (Correlator::default(), Instant::now());
+        for number in 1..10 {
+            assert_eq!(remember(&mut correlator, &number.to_string(), at), format!("new {number}"));
+        }
+        assert_eq!(remember(&mut correlator, "10", at), "new (combined from similar events): 10");
+        assert_eq!(remember(&mut correlator, "11", at), "2 (combined from similar events): 11");
+        for number in 12..=25 {
+            assert_ne!(remember(&mut correlator, &number.to_string(), at), "dropped");
+        }
+        assert_eq!(remember(&mut correlator, "26", at), "dropped");
+        assert_ne!(remember(&mut correlator, "27", at + Duration::from_secs(301)), "dropped");
+    }
+}
