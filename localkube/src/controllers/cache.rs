@@ -78,11 +78,11 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + S
 
     /// Keeps the copy up to date and tells the handlers, until dropped.
     pub(crate) async fn feed(self: Arc<Self>, client: Client, handlers: Vec<Handler<K>>) {
-        let events = watcher::watcher(Api::<K>::all(client), watcher::Config::default())
-            .default_backoff()
-            .filter_map(async |event| {
+        let events = watcher::watcher(Api::<K>::all(client), watcher::Config::default()).default_backoff().filter_map(
+            async |event| {
                 event.inspect_err(|error| tracing::debug!(kind = %K::kind(&()), %error, "watch broke, retrying")).ok()
-            });
+            },
+        );
         pin_mut!(events);
         let mut listed = Vec::new();
         while let Some(event) = events.next().await {

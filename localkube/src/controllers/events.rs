@@ -244,8 +244,7 @@ impl Report {
             event_time: modern.then(|| MicroTime(Timestamp::now())),
             first_timestamp: (!modern).then(|| time.clone()),
             last_timestamp: (!modern).then_some(time),
-            source: (!modern)
-                .then(|| EventSource { component: Some(self.component.into()), ..EventSource::default() }),
+            source: (!modern).then(|| EventSource { component: Some(self.component.into()), ..EventSource::default() }),
             reporting_component: Some(self.component.into()),
             reporting_instance: Some(if modern { format!("{}-local", self.component) } else { String::new() }),
             ..Event::default()

@@ -4,20 +4,27 @@
 //! watched copy of each kind for all of them, [`queue`] what each has to look at.
 
 mod cache;
+mod catalog;
 mod context;
 mod deployment;
+mod endpoints;
 mod events;
+mod garbage;
+mod namespace;
 mod numbers;
 mod owners;
 mod pods;
+mod quantity;
 mod queue;
 mod replicaset;
+mod scheduler;
 
 use std::sync::Arc;
 
-use futures::join;
+use tokio::task::JoinSet;
 
 use self::{
+    catalog::Catalog,
     context::{Caches, Context},
     events::Recorder,
 };
@@ -26,19 +33,42 @@ use self::{
 pub async fn run(client: kube::Client) {
     let (recorder, recording) = Recorder::new(client.clone());
     let context = Context { client: client.clone(), recorder, caches: Arc::new(Caches::default()) };
+    let catalog = Arc::new(Catalog::new(client.clone()));
     let deployments = deployment::Controller::new(&context);
     let replica_sets = replicaset::Controller::new(&context);
+    let scheduler = scheduler::Scheduler::new(&context);
+    let endpoints = endpoints::Controller::new(&context);
+    let namespaces = namespace::Controller::new(&context, catalog.clone());
+    let gone = namespaces.clone();
+    let on_gone = Arc::new(move |namespace: &str| gone.object_gone(namespace));
+    let collector = garbage::Collector::new(client.clone(), catalog.clone(), on_gone);
 
+    // Dropping the set with the returned future ends them all.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(recording);
+    tasks.spawn(async move { catalog.run().await });
     let caches = &context.caches;
-    let feeding = async {
-        join!(
-            caches.deployments.clone().feed(client.clone(), vec![deployments.on_deployment()]),
-            caches
-                .replica_sets
-                .clone()
-                .feed(client.clone(), vec![replica_sets.on_replica_set(), deployments.on_replica_set()]),
-            caches.pods.clone().feed(client.clone(), vec![replica_sets.on_pod(), deployments.on_pod()]),
-        )
-    };
-    join!(recording, feeding, deployments.clone().run(), replica_sets.clone().run());
+    let pods = vec![replica_sets.on_pod(), deployments.on_pod(), scheduler.on_pod(), endpoints.on_pod()];
+    tasks.spawn(caches.pods.clone().feed(client.clone(), pods));
+    tasks.spawn(caches.nodes.clone().feed(client.clone(), vec![scheduler.on_node()]));
+    let sets = vec![replica_sets.on_replica_set(), deployments.on_replica_set()];
+    tasks.spawn(caches.replica_sets.clone().feed(client.clone(), sets));
+    tasks.spawn(caches.deployments.clone().feed(client.clone(), vec![deployments.on_deployment()]));
+    tasks.spawn(caches.services.clone().feed(client.clone(), vec![endpoints.on_service()]));
+    tasks.spawn(caches.endpoints.clone().feed(client.clone(), vec![endpoints.on_endpoints()]));
+    tasks.spawn(caches.endpoint_slices.clone().feed(client.clone(), vec![endpoints.on_slice()]));
+    tasks.spawn(caches.namespaces.clone().feed(client.clone(), vec![namespaces.on_namespace()]));
+
+    tasks.spawn(deployments.run());
+    tasks.spawn(replica_sets.run());
+    tasks.spawn(scheduler.run());
+    tasks.spawn(endpoints.run());
+    tasks.spawn(namespaces.run());
+    tasks.spawn(collector.run());
+    while let Some(ended) = tasks.join_next().await {
+        // Nothing of this ends by itself: a bug in one controller must not take the others along.
+        if let Err(error) = ended {
+            tracing::error!(%error, "a controller ended");
+        }
+    }
 }

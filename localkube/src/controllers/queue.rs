@@ -115,7 +115,8 @@ impl<K: Clone + Debug + Eq + Hash> Queue<K> {
         }
     }
 
-    async fn next(&self) -> K {
+    /// Waits for the next key to work on.
+    pub(crate) async fn next(&self) -> K {
         loop {
             match self.take() {
                 Ok(key) => return key,
@@ -127,18 +128,15 @@ impl<K: Clone + Debug + Eq + Hash> Queue<K> {
         }
     }
 
-    /// Works on one key after the other until dropped.
-    pub(crate) async fn work<E: std::fmt::Display>(&self, name: &str, mut sync: impl AsyncFnMut(K) -> Result<(), E>) {
-        loop {
-            let key = self.next().await;
-            match sync(key.clone()).await {
-                Ok(()) => {
-                    self.state().failures.remove(&key);
-                }
-                Err(error) => {
-                    tracing::debug!(controller = name, ?key, %error, "retrying");
-                    self.retry(key);
-                }
+    /// Tells how the work on the key went: what failed comes again, later each time.
+    pub(crate) fn done<E: std::fmt::Display>(&self, controller: &str, key: K, result: Result<(), E>) {
+        match result {
+            Ok(()) => {
+                self.state().failures.remove(&key);
+            }
+            Err(error) => {
+                tracing::debug!(controller, ?key, %error, "retrying");
+                self.retry(key);
             }
         }
     }

@@ -140,7 +140,10 @@ pub(super) fn roll(deployment: &Deployment, sets: &Sets) -> Vec<Resize> {
 
 fn resizes(sets: &[Arc<ReplicaSet>], sizes: &[i32]) -> Vec<Resize> {
     let pairs = sets.iter().zip(sizes);
-    pairs.filter(|(set, size)| wanted(set) != **size).map(|(set, size)| Resize { set: set.clone(), to: *size }).collect()
+    pairs
+        .filter(|(set, size)| wanted(set) != **size)
+        .map(|(set, size)| Resize { set: set.clone(), to: *size })
+        .collect()
 }
 
 /// Recreate: every old ReplicaSet to nothing.

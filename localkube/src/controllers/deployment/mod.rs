@@ -102,7 +102,11 @@ impl Controller {
         self.context.caches.deployments.ready().await;
         self.context.caches.replica_sets.ready().await;
         self.context.caches.pods.ready().await;
-        self.queue.work("deployment", async |key| self.sync(&key).await).await;
+        loop {
+            let key = self.queue.next().await;
+            let result = self.sync(&key).await;
+            self.queue.done("deployment", key, result);
+        }
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<()> {
@@ -213,7 +217,8 @@ impl Controller {
         let revision = next_revision(sets);
         let mut updated = (**set).clone();
         let mut changed = annotations::refresh(updated.annotations_mut(), deployment, revision, None);
-        let min_ready = deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds).filter(|seconds| *seconds != 0);
+        let min_ready =
+            deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds).filter(|seconds| *seconds != 0);
         if let Some(spec) = &mut updated.spec
             && spec.min_ready_seconds.unwrap_or(0) != min_ready.unwrap_or(0)
         {

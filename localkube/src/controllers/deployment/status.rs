@@ -169,9 +169,10 @@ fn has_timed_out(deployment: &Deployment, status: &DeploymentStatus, now: &Time)
     match present.reason.as_deref() {
         Some("NewReplicaSetAvailable") => false,
         Some("ProgressDeadlineExceeded") => true,
-        _ => present.last_update_time.as_ref().is_some_and(|since| {
-            now.0.duration_since(since.0) > SignedDuration::from_secs(i64::from(deadline))
-        }),
+        _ => present
+            .last_update_time
+            .as_ref()
+            .is_some_and(|since| now.0.duration_since(since.0) > SignedDuration::from_secs(i64::from(deadline))),
     }
 }
 

@@ -100,7 +100,11 @@ impl Controller {
     pub(super) async fn run(self) {
         self.context.caches.replica_sets.ready().await;
         self.context.caches.pods.ready().await;
-        self.queue.work("replicaset", async |key| self.sync(&key).await).await;
+        loop {
+            let key = self.queue.next().await;
+            let result = self.sync(&key).await;
+            self.queue.done("replicaset", key, result);
+        }
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<()> {
