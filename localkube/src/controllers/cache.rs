@@ -157,13 +157,3 @@ fn slim<K: Resource>(mut object: K) -> K {
 fn place<K: Resource>(object: &K) -> (String, String) {
     (object.meta().namespace.clone().unwrap_or_default(), object.meta().name.clone().unwrap_or_default())
 }
-
-#[cfg(test)]
-impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static> Cache<K> {
-    /// A copy of these objects, without a server.
-    pub(crate) fn of(objects: Vec<K>) -> Self {
-        let cache = Self::default();
-        cache.replace(objects);
-        cache
-    }
-}

@@ -3,10 +3,12 @@
 //! Every controller is a set of pure decisions over one snapshot with thin effects around them. [`cache`] holds one
 //! watched copy of each kind for all of them, [`queue`] what each has to look at.
 
+mod autoscaler;
 mod cache;
 mod catalog;
 mod context;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod events;
 mod garbage;
@@ -39,6 +41,8 @@ pub async fn run(client: kube::Client) {
     let scheduler = scheduler::Scheduler::new(&context);
     let endpoints = endpoints::Controller::new(&context);
     let namespaces = namespace::Controller::new(&context, catalog.clone());
+    let autoscalers = autoscaler::Controller::new(&context, catalog.clone());
+    let budgets = disruption::Controller::new(&context);
     let gone = namespaces.clone();
     let on_gone = Arc::new(move |namespace: &str| gone.object_gone(namespace));
     let collector = garbage::Collector::new(client.clone(), catalog.clone(), on_gone);
@@ -48,22 +52,29 @@ pub async fn run(client: kube::Client) {
     tasks.spawn(recording);
     tasks.spawn(async move { catalog.run().await });
     let caches = &context.caches;
-    let pods = vec![replica_sets.on_pod(), deployments.on_pod(), scheduler.on_pod(), endpoints.on_pod()];
+    let pods =
+        vec![replica_sets.on_pod(), deployments.on_pod(), scheduler.on_pod(), endpoints.on_pod(), budgets.on_pod()];
     tasks.spawn(caches.pods.clone().feed(client.clone(), pods));
     tasks.spawn(caches.nodes.clone().feed(client.clone(), vec![scheduler.on_node()]));
-    let sets = vec![replica_sets.on_replica_set(), deployments.on_replica_set()];
+    let sets = vec![replica_sets.on_replica_set(), deployments.on_replica_set(), autoscalers.on_replica_set()];
     tasks.spawn(caches.replica_sets.clone().feed(client.clone(), sets));
-    tasks.spawn(caches.deployments.clone().feed(client.clone(), vec![deployments.on_deployment()]));
+    tasks.spawn(
+        caches.deployments.clone().feed(client.clone(), vec![deployments.on_deployment(), autoscalers.on_deployment()]),
+    );
     tasks.spawn(caches.services.clone().feed(client.clone(), vec![endpoints.on_service()]));
     tasks.spawn(caches.endpoints.clone().feed(client.clone(), vec![endpoints.on_endpoints()]));
     tasks.spawn(caches.endpoint_slices.clone().feed(client.clone(), vec![endpoints.on_slice()]));
     tasks.spawn(caches.namespaces.clone().feed(client.clone(), vec![namespaces.on_namespace()]));
+    tasks.spawn(caches.autoscalers.clone().feed(client.clone(), vec![autoscalers.on_autoscaler()]));
+    tasks.spawn(caches.budgets.clone().feed(client.clone(), vec![budgets.on_budget()]));
 
     tasks.spawn(deployments.run());
     tasks.spawn(replica_sets.run());
     tasks.spawn(scheduler.run());
     tasks.spawn(endpoints.run());
     tasks.spawn(namespaces.run());
+    tasks.spawn(autoscalers.run());
+    tasks.spawn(budgets.run());
     tasks.spawn(collector.run());
     while let Some(ended) = tasks.join_next().await {
         // Nothing of this ends by itself: a bug in one controller must not take the others along.

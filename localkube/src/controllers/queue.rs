@@ -98,9 +98,9 @@ impl<K: Clone + Debug + Eq + Hash> Queue<K> {
         self.add_after(key, FIRST_RETRY.saturating_mul(1 << (failures - 1).min(20)).min(LONGEST_RETRY));
     }
 
-    fn take(&self) -> Result<K, Option<Instant>> {
+    fn take(&self, now: Instant) -> Result<K, Option<Instant>> {
         let mut state = self.state();
-        while let Some(entry) = state.delayed.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
+        while let Some(entry) = state.delayed.first_entry().filter(|entry| entry.key().0 <= now) {
             let key = entry.remove();
             if state.queued.insert(key.clone()) {
                 state.ready.push_back(key);
@@ -118,7 +118,7 @@ impl<K: Clone + Debug + Eq + Hash> Queue<K> {
     /// Waits for the next key to work on.
     pub(crate) async fn next(&self) -> K {
         loop {
-            match self.take() {
+            match self.take(Instant::now()) {
                 Ok(key) => return key,
                 Err(None) => self.0.changed.notified().await,
                 Err(Some(at)) => {
@@ -146,39 +146,46 @@ impl<K: Clone + Debug + Eq + Hash> Queue<K> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_key_is_queued_once_and_the_earliest_delay_wins() {
-        let queue = Queue::new();
+    /// In how many milliseconds the next key is due.
+    fn due(queue: &Queue<&str>, from: Instant) -> u128 {
+        let at = queue.take(from).expect_err("nothing is ready yet").expect("something is delayed");
+        at.duration_since(from).as_millis()
+    }
+
+    #[test]
+    fn a_key_is_queued_once_and_the_earliest_delay_wins() {
+        let (queue, start) = (Queue::new(), Instant::now());
         queue.add_after("b", Duration::from_secs(9));
         queue.add_after("b", Duration::from_secs(3));
         queue.add_after("b", Duration::from_secs(6));
         queue.add("a");
         queue.add("a");
-        let start = Instant::now();
-        assert_eq!(queue.next().await, "a");
-        assert_eq!(queue.next().await, "b");
-        assert_eq!(start.elapsed().as_secs(), 3);
-        assert_eq!(queue.take(), Err(None));
+        assert_eq!(queue.take(start), Ok("a"));
+        assert!((3000..3500).contains(&due(&queue, start)));
+        assert_eq!(queue.take(start + Duration::from_secs(4)), Ok("b"));
+        assert_eq!(queue.take(start + Duration::from_secs(10)), Err(None));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn failures_wait_longer_each_time_and_success_forgets_them() {
+    #[test]
+    fn failures_wait_longer_each_time_and_success_forgets_them() {
         let queue = Queue::new();
         for expected in [5, 10, 20, 40] {
             let start = Instant::now();
-            queue.retry("a");
-            queue.next().await;
-            assert_eq!(start.elapsed().as_millis().next_multiple_of(5), expected);
+            queue.done("test", "a", Err("no"));
+            assert!((expected..expected + 500).contains(&due(&queue, start)));
+            assert_eq!(queue.take(start + Duration::from_secs(2)), Ok("a"));
         }
         for _ in 0..40 {
-            queue.retry("a");
+            queue.done("test", "a", Err("no"));
+            queue.take(Instant::now() + LONGEST_RETRY).expect("no wait is longer");
         }
+        queue.done("test", "a", Ok::<(), &str>(()));
         let start = Instant::now();
-        queue.next().await;
-        assert!(start.elapsed() <= LONGEST_RETRY);
+        queue.done("test", "a", Err("no"));
+        assert!(due(&queue, start) < 500);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_key_added_while_it_is_worked_on_is_worked_on_again() {
         let queue = Queue::new();
         queue.add("a");
