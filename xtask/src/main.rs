@@ -12,7 +12,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(|error| Error::failed("start the runtime").source(&error))
-        .and_then(|runtime| runtime.block_on(commands::run(cli, &printer)));
+        .and_then(|runtime| {
+            let result = runtime.block_on(commands::run(cli, &printer));
+            // What still runs on a thread of its own, after Ctrl-C, is not waited for.
+            runtime.shutdown_background();
+            result
+        });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -16,6 +16,8 @@ pub enum Outcome {
     Changed,
     /// It failed.
     Failed,
+    /// It was interrupted.
+    Stopped,
 }
 
 /// One stage in the recap.
@@ -44,6 +46,7 @@ impl Outcome {
             Self::Same => "same",
             Self::Changed => "changed",
             Self::Failed => "failed",
+            Self::Stopped => "stopped",
         }
     }
 
@@ -52,7 +55,7 @@ impl Outcome {
         match self {
             Self::Ok | Self::Same => "32",
             Self::Changed => "33",
-            Self::Failed => "31",
+            Self::Failed | Self::Stopped => "31",
         }
     }
 }

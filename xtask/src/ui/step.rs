@@ -22,6 +22,7 @@ pub struct Step {
 
 #[derive(Default)]
 struct State {
+    ended: bool,
     progress: String,
     details: Vec<String>,
 }
@@ -110,13 +111,19 @@ impl Step {
 
     /// Ends the report.
     pub fn end(self, outcome: Outcome, summary: impl Into<String>) {
+        self.conclude(outcome, summary.into());
+    }
+
+    fn conclude(&self, outcome: Outcome, summary: String) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        let details = std::mem::take(&mut self.state().details);
-        let row =
-            Row { outcome, stage: self.stage.clone(), summary: summary.into(), details, took: self.started.elapsed() };
-        self.printer.row(row);
+        let details = {
+            let mut state = self.state();
+            state.ended = true;
+            std::mem::take(&mut state.details)
+        };
+        self.printer.row(Row { outcome, stage: self.stage.clone(), summary, details, took: self.started.elapsed() });
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -125,10 +132,14 @@ impl Step {
 }
 
 impl Drop for Step {
-    // An interrupted stage leaves no half-drawn line on the terminal.
+    // A stage that is dropped while it runs was interrupted, by a signal or by the failure of one beside it.
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        let (ended, reached) = {
+            let state = self.state();
+            (state.ended, state.progress.clone())
+        };
+        if !ended {
+            self.conclude(Outcome::Stopped, reached);
         }
     }
 }
