@@ -51,6 +51,10 @@ pub fn directory(root: &Path) -> PathBuf {
 /// When its state cannot be read.
 pub fn find(root: &Path) -> Result<Option<Running>> {
     let directory = directory(root);
+    // Looking at the lock takes it for a moment, which a process that is starting would not expect.
+    if process::record(&directory).is_none() {
+        return Ok(None);
+    }
     match process::state(&directory)? {
         State::Ready(record) => Ok(Some(running(&directory, record))),
         State::Starting | State::Stopped => Ok(None),
@@ -216,5 +220,8 @@ async fn answers(running: &Running) -> bool {
 fn with_log(error: Error, directory: &Path, from: u64) -> Error {
     let lines = process::log_tail(directory, from);
     let error = if lines.is_empty() { error } else { error.cause(format!("its last lines:\n{}", lines.join("\n"))) };
-    error.hint(format!("its log is {}", directory.join("serve.log").display()))
+    error.hint(format!(
+        "its log is {}; when its state is damaged, `cargo xtask local down` removes it",
+        directory.join("serve.log").display()
+    ))
 }

@@ -1,5 +1,6 @@
 //! One file a verb.
 
+mod bench;
 mod check;
 mod completions;
 mod deploy;
@@ -53,6 +54,7 @@ async fn dispatch(command: Command, printer: &Printer) -> Result<()> {
         Command::Local(options) => local::run(options, printer).await,
         Command::Check => check::run(printer).await,
         Command::Test(options) => test::run(options, printer).await,
+        Command::Bench(options) => bench::run(options, printer).await,
         Command::Completions(options) => completions::run(&options, printer),
         _ => Err(Error::failed("this command is not there yet")),
     }
