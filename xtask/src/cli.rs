@@ -79,7 +79,7 @@ pub enum Output {
 pub enum Command {
     /// Build, push, apply, wait for the rollout and check the service
     #[command(after_help = "Examples:\n  cargo xtask deploy\n  cargo xtask deploy --output json | jq -r .url")]
-    Deploy(Deploy),
+    Deploy(Reporting),
     /// Build the service's image; its digest goes to stdout
     BuildImage(Reporting),
     /// Build the service's image and push it; its reference by digest goes to stdout
@@ -95,7 +95,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  cargo xtask logs -f --tail 10\n  cargo xtask logs --previous")]
     Logs(Logs),
     /// Delete what a deploy made in an environment
-    Destroy(Destroy),
+    Destroy(Reporting),
     /// Look for what would keep a deploy from working, and say how to mend it
     Doctor(Reporting),
     /// The local environment: an embedded Kubernetes whose pods are containers
@@ -125,20 +125,6 @@ pub struct Reporting {
     pub report: Report,
 }
 
-/// Options of `deploy`.
-#[derive(Debug, Args)]
-pub struct Deploy {
-    /// The environment.
-    #[command(flatten)]
-    pub target: Target,
-    /// The format.
-    #[command(flatten)]
-    pub report: Report,
-    /// Take over fields that another manager owns
-    #[arg(long)]
-    pub force_conflicts: bool,
-}
-
 /// Options of `render`.
 #[derive(Debug, Args)]
 pub struct Render {
@@ -165,17 +151,6 @@ pub struct Logs {
     /// The logs of the containers before the last restart
     #[arg(long, conflicts_with = "follow")]
     pub previous: bool,
-}
-
-/// Options of `destroy`.
-#[derive(Debug, Args)]
-pub struct Destroy {
-    /// The environment.
-    #[command(flatten)]
-    pub target: Target,
-    /// The format.
-    #[command(flatten)]
-    pub report: Report,
 }
 
 /// Options of `local`.

@@ -29,7 +29,7 @@ const TICKS_A_SECOND: f64 = 100.0;
 /// Clones, measures, and removes what it made.
 pub(super) async fn run(options: Bench, printer: &Printer) -> Result<()> {
     let root = super::root()?;
-    let clone = Clone { directory: root.join("target/bench") };
+    let clone = Ground { directory: root.join("target/bench") };
     clone.make(&root).await?;
     let measured = measure(&clone, printer).await;
     // Also after a failure nothing is left running.
@@ -53,7 +53,7 @@ pub(super) async fn run(options: Bench, printer: &Printer) -> Result<()> {
     Ok(())
 }
 
-async fn measure(clone: &Clone, printer: &Printer) -> Result<Value> {
+async fn measure(clone: &Ground, printer: &Printer) -> Result<Value> {
     let stage = async |name: &str, arguments: &[&str]| {
         let work = async |_: &Step| {
             let (took, output) = clone.timed(arguments).await?;
@@ -92,11 +92,11 @@ async fn measure(clone: &Clone, printer: &Printer) -> Result<Value> {
 }
 
 /// A clone of the repository, with a target directory and a local environment of its own.
-struct Clone {
+struct Ground {
     directory: PathBuf,
 }
 
-impl Clone {
+impl Ground {
     async fn make(&self, root: &Path) -> Result<()> {
         if self.directory.exists() {
             // An earlier run was killed; what it started is recorded in there.

@@ -1,7 +1,7 @@
 //! `deploy`: from source to a verified release.
 
 use crate::{
-    cli::Deploy,
+    cli::Reporting,
     cluster,
     error::Result,
     ui::{Done, Outcome, Printer, Step},
@@ -10,7 +10,7 @@ use crate::{
 use super::{lock, preflight};
 
 /// Runs the whole pipeline.
-pub(super) async fn run(options: Deploy, printer: &Printer) -> Result<()> {
+pub(super) async fn run(options: Reporting, printer: &Printer) -> Result<()> {
     let root = super::root()?;
     let _lock = lock::take(&root, "deploy")?;
     let look = async |_: &Step| {

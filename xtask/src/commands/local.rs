@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     cli::{Local, LocalCommand, Output, Report, Serve},
@@ -85,5 +86,21 @@ fn document(running: Option<&Running>) -> serde_json::Value {
 /// Is the background process itself: its stderr is the log.
 async fn serve(options: Serve) -> Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter("info").init();
-    Err(Error::failed(format!("serve {}", options.directory.display())))
+    let failed = |error: std::io::Error| Error::failed("listen for signals").source(&error);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let serving = localkube::serve::Options { directory: options.directory.clone(), ..Default::default() };
+    localkube::serve::serve(serving, shutdown).await.map_err(|error| {
+        let failure = Error::failed(format!("serve {}", options.directory.display())).source(&error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })
 }

@@ -4,10 +4,12 @@ mod bench;
 mod check;
 mod completions;
 mod deploy;
+mod destroy;
 mod doctor;
 mod local;
 mod lock;
 mod logs;
+mod plan;
 mod preflight;
 mod render;
 mod status;
@@ -48,6 +50,8 @@ async fn dispatch(command: Command, printer: &Printer) -> Result<()> {
     match command {
         Command::Deploy(options) => deploy::run(options, printer).await,
         Command::Render(options) => render::run(&options, printer),
+        Command::Plan(options) => plan::run(options, printer).await,
+        Command::Destroy(options) => destroy::run(options, printer).await,
         Command::Status(options) => status::run(options, printer).await,
         Command::Logs(options) => logs::run(options, printer).await,
         Command::Doctor(options) => doctor::run(options, printer).await,

@@ -32,6 +32,17 @@ pub(super) async fn deployment(client: &Client, environment: &Environment) -> Re
     found.ok_or_else(|| Error::failed(format!("there is no {}", named(environment))).hint(deploy(environment)))
 }
 
+/// The image that the service's Deployment runs, if it is there.
+pub(super) async fn image(client: &Client, environment: &Environment) -> Result<Option<String>> {
+    let service = &environment.service;
+    let found = Api::<Deployment>::namespaced(client.clone(), &service.namespace)
+        .get_opt(&service.name)
+        .await
+        .map_err(|error| Error::failed(format!("get {}", named(environment))).source(&error))?;
+    let containers = found.and_then(|found| Some(found.spec?.template.spec?.containers)).unwrap_or_default();
+    Ok(containers.into_iter().find(|container| container.name == service.name).and_then(|container| container.image))
+}
+
 /// The pods that the Deployment selects, by name.
 pub(super) async fn pods(api: &Api<Pod>, deployment: &Deployment) -> Result<Vec<Pod>> {
     let labels = deployment.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
