@@ -190,7 +190,7 @@ fn quoted(object: &Value, live: &Value) -> String {
 }
 
 /// A value as Go's `%v` prints it.
-fn go_format(value: &Value) -> String {
+pub(crate) fn go_format(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::String(text) => text.clone(),

@@ -279,10 +279,10 @@ fn go_type(node: Node<'_>) -> String {
     }
 }
 
-/// What a null among a map's or list's values becomes.
-fn zero(of: &Type) -> Value {
+/// What Go's zero value of a type is written as, which is what a null among a map's or list's values becomes.
+pub(crate) fn zero(of: &Type) -> Value {
     match of {
-        Type::Scalar(Scalar::String | Scalar::Bytes | Scalar::Duration) => Value::String(String::new()),
+        Type::Scalar(Scalar::String | Scalar::Duration) => Value::String(String::new()),
         Type::Scalar(Scalar::Quantity) => Value::String("0".to_owned()),
         Type::Scalar(Scalar::Bool) => Value::Bool(false),
         Type::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::IntOrString | Scalar::Double) => 0.into(),

@@ -18,5 +18,5 @@ pub use decode::{Decoded, FieldValidation, Format, configuration, decode, decode
 pub use table::{Patch, Schema, of};
 
 pub(crate) use body::{ParseError, parse};
-pub(crate) use convert::{Wording, convert, json_kind};
-pub(crate) use table::{Field, Node, Scalar, Shape, Type, kind_exists, version_exists};
+pub(crate) use convert::{Wording, convert, json_kind, zero};
+pub(crate) use table::{Node, Scalar, Shape, Type};
