@@ -112,9 +112,9 @@ pub(crate) enum Shape<'a> {
     Keyed(&'a [&'static str]),
 }
 
-struct Table {
+pub(super) struct Table {
     /// By apiVersion, then by kind.
-    kinds: HashMap<&'static str, HashMap<&'static str, Schema>>,
+    pub(super) kinds: HashMap<&'static str, HashMap<&'static str, Schema>>,
 }
 
 /// Parsed at the first use, not at the start of the process.
@@ -208,7 +208,7 @@ impl<'a> Node<'a> {
 }
 
 /// Reads the table. It is generated and checked by a test, so that a line it can't read is a mistake of ours.
-fn parse(text: &'static str) -> Table {
+pub(super) fn parse(text: &'static str) -> Table {
     let lines = || text.lines().filter(|line| !line.starts_with('#'));
     let names: HashMap<&str, usize> = lines()
         .filter(|line| !line.starts_with(' '))
