@@ -2,6 +2,7 @@
 
 mod command;
 mod kubectl;
+mod local;
 mod preflight;
 mod render;
 mod usage;
