@@ -1,5 +1,7 @@
 //! The Docker Engine: reaching it, and saying what to do when it cannot be reached.
 
+use std::path::PathBuf;
+
 use bollard::{Docker, errors::Error as Failure};
 
 use crate::{
@@ -9,16 +11,19 @@ use crate::{
 
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// Docker Engine 20.10.
-const OLDEST_API: (usize, usize) = (1, 41);
+pub(super) const OLDEST_API: (usize, usize) = (1, 41);
 
 /// Connects to the engine that `DOCKER_HOST` names, or to the machine's, and agrees on the API version.
 ///
 /// # Errors
 /// When it does not answer or is older than 20.10, with the remedy.
 pub async fn connect() -> Result<Docker> {
-    let host = variables::docker_host().unwrap_or_else(|| DEFAULT_HOST.to_owned());
-    let docker = Docker::connect_with_host(&host).map_err(|error| unreachable(&host, &error))?;
-    let docker = docker.negotiate_version().await.map_err(|error| unreachable(&host, &error))?;
+    connect_to(&variables::docker_host().unwrap_or_else(|| DEFAULT_HOST.to_owned())).await
+}
+
+pub(super) async fn connect_to(host: &str) -> Result<Docker> {
+    let docker = Docker::connect_with_host(host).map_err(|error| unreachable(host, &error))?;
+    let docker = docker.negotiate_version().await.map_err(|error| unreachable(host, &error))?;
     let version = docker.client_version();
     if (version.major_version, version.minor_version) < OLDEST_API {
         return Err(Error::failed(format!(
@@ -28,6 +33,12 @@ pub async fn connect() -> Result<Docker> {
         .hint("install Docker Engine 20.10 or newer"));
     }
     Ok(docker)
+}
+
+/// The socket that [`connect`] has reached, for the one request that bollard can't make.
+pub(super) fn socket() -> PathBuf {
+    let host = variables::docker_host().unwrap_or_else(|| DEFAULT_HOST.to_owned());
+    PathBuf::from(host.strip_prefix("unix://").unwrap_or(&host))
 }
 
 fn unreachable(host: &str, failure: &Failure) -> Error {

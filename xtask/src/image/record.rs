@@ -1,0 +1,50 @@
+//! What was built last, so that the same input needs no second build.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The last build of a package. It is a hint, never the truth: one that is missing, half-written or of another version
+/// only costs a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// The hash of everything that it was made from.
+    pub(super) fingerprint: String,
+    /// The folders that the hash looked into.
+    pub(super) folders: Vec<PathBuf>,
+    /// The image's name, with the tag.
+    pub(super) name: String,
+    pub(super) tag: String,
+    /// Whether the tag is that of a commit alone.
+    pub(super) clean: bool,
+    /// The Engine's id of the image.
+    pub(super) id: String,
+    /// The size of its layers, in bytes.
+    pub(super) size: u64,
+    /// The hash of the binary, to tell a change of the sources that changed nothing.
+    pub(super) binary: Option<String>,
+}
+
+fn path(root: &Path, package: &str) -> PathBuf {
+    root.join(".slipway").join(format!("image-{package}.json"))
+}
+
+pub(super) fn read(root: &Path, package: &str) -> Option<Record> {
+    serde_json::from_slice(&fs::read(path(root, package)).ok()?).ok()
+}
+
+pub(super) fn write(root: &Path, package: &str, record: &Record) -> Result<()> {
+    let path = path(root, package);
+    let save = || -> io::Result<()> {
+        fs::create_dir_all(root.join(".slipway"))?;
+        let scratch = path.with_extension(format!("json.{}", std::process::id()));
+        fs::write(&scratch, serde_json::to_vec_pretty(record)?)?;
+        fs::rename(&scratch, &path)
+    };
+    save().map_err(|error| Error::failed(format!("write {}", path.display())).source(&error))
+}
