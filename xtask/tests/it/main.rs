@@ -1,8 +1,8 @@
 //! The whole binary, as a person runs it.
 
 mod command;
+mod image;
 mod kubectl;
-mod local;
 mod preflight;
 mod render;
 mod usage;
