@@ -15,7 +15,7 @@ use super::{
 use crate::{
     fields::{self, Manager},
     patch,
-    schema::{self, Format},
+    schema::{self, Schema},
     status::{FieldError, FieldErrorKind, Status},
 };
 
@@ -33,14 +33,19 @@ pub(super) async fn serve(call: &Call, verb: &str) -> Result<Response, Status> {
     for _ in 0..ATTEMPTS {
         let stored = read::found(call)?;
         let live = convert::shown(&call.resource, &stored);
-        let (object, ownership, pinned) = if content_type(&call.headers) == "application/apply-patch+yaml" {
-            (applied(call, &live, &manager)?, Ownership::Applied, false)
+        let mut shown = scale_of(&live);
+        fields::scale::show(&live, &mut shown);
+        let (scale, pinned) = if content_type(&call.headers) == "application/apply-patch+yaml" {
+            (applied(call, &shown, &manager)?, false)
         } else {
-            let scale = changed(call, verb, &live)?;
+            let mut scale = changed(call, verb, &shown)?;
+            fields::track_update(scale_schema(), Some(&shown), &mut scale, by(&manager), Timestamp::now());
             let pinned = verb == "update" && !scale["metadata"]["resourceVersion"].is_null();
-            (scaled(call, &live, &scale)?, Ownership::Track(manager.as_str()), pinned)
+            (scale, pinned)
         };
-        match write::replace(call, &stored, &live, object, ownership, dry_run).await {
+        let mut object = scaled(call, &live, &scale)?;
+        fields::scale::restore(&scale, &mut object);
+        match write::replace(call, &stored, &live, object, Ownership::Applied, dry_run).await {
             Ok(object) => return respond::object(call, 200, scale_of(&object), &[]),
             Err(Refused::Status(status)) => return Err(status),
             Err(Refused::Raced) if pinned => break,
@@ -50,31 +55,34 @@ pub(super) async fn serve(call: &Call, verb: &str) -> Result<Response, Status> {
     Err(meta::modified(call, call.name.as_deref().unwrap_or_default()))
 }
 
+/// The schema of a Scale, which is one of the built-in kinds.
+fn scale_schema() -> &'static Schema {
+    schema::of_kind("autoscaling/v1", "Scale").unwrap_or_else(|| Schema::deduced())
+}
+
+fn by(manager: &str) -> Manager<'_> {
+    Manager { name: manager, subresource: Some("scale"), api_version: "autoscaling/v1" }
+}
+
 /// The Scale that the request asks for.
-fn changed(call: &Call, verb: &str, live: &Value) -> Result<Value, Status> {
-    let scale = scale_of(live);
+fn changed(call: &Call, verb: &str, scale: &Value) -> Result<Value, Status> {
+    let options_kind = if verb == "update" { "UpdateOptions" } else { "PatchOptions" };
+    let validation = options::field_validation(&call.query, options_kind)?;
     let changed = if verb == "update" {
-        match body_format(&call.headers)? {
-            Format::Json => {
-                serde_json::from_slice(&call.body).map_err(|error| Status::bad_request(error.to_string()))?
-            }
-            Format::Yaml => {
-                serde_yaml::from_slice(&call.body).map_err(|error| Status::bad_request(error.to_string()))?
-            }
-        }
+        let format = body_format(&call.headers)?;
+        schema::decode_as(scale_schema(), "autoscaling/v1", "Scale", &call.body, format, validation)?.object
     } else {
-        match content_type(&call.headers) {
-            "application/json-patch+json" => patch::json(&scale, &call.body)?,
-            // No list of a Scale has a merge key, so both kinds of merge do the same.
-            "application/merge-patch+json" | "application/strategic-merge-patch+json" => {
-                patch::merge(&scale, &call.body)?
-            }
+        let kind = match content_type(&call.headers) {
+            "application/json-patch+json" => patch::Kind::Json,
+            "application/merge-patch+json" => patch::Kind::Merge,
+            "application/strategic-merge-patch+json" => patch::Kind::Strategic,
             _ => {
                 return Err(
                     Status::new(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details(json!({}))
                 );
             }
-        }
+        };
+        patch::apply(kind, scale_schema(), scale, &call.body, validation)?.object
     };
     let name = changed["metadata"]["name"].as_str().unwrap_or_default();
     let expected = call.name.as_deref().unwrap_or_default();
@@ -108,31 +116,22 @@ fn scaled(call: &Call, live: &Value, scale: &Value) -> Result<Value, Status> {
     Ok(object)
 }
 
-/// Server-side apply of a Scale is one of the number of replicas to the object.
-fn applied(call: &Call, live: &Value, manager: &str) -> Result<Value, Status> {
+/// The Scale after a server-side apply.
+fn applied(call: &Call, shown: &Value, manager: &str) -> Result<Value, Status> {
     if call.query.get("fieldManager").is_none() {
         let message = "Required value: is required for apply patch";
         return Err(options::invalid("PatchOptions", "fieldManager", FieldErrorKind::Required, message));
     }
-    let scale: Value = serde_yaml::from_slice(&call.body)
-        .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
-    let configuration = json!({
-        "apiVersion": live["apiVersion"],
-        "kind": live["kind"],
-        "metadata": {"name": live["metadata"]["name"], "namespace": live["metadata"]["namespace"]},
-        "spec": {"replicas": scale["spec"]["replicas"]},
-    });
-    let schema = schema::of(&call.resource).ok_or_else(|| Status::internal("the kind has no schema"))?;
-    let api_version = call.resource.api_version();
-    let manager = Manager { name: manager, subresource: Some("scale"), api_version: &api_version };
-    fields::apply(schema, Some(live), &configuration, manager, call.query.flag("force"), Timestamp::now())
+    let configuration = schema::configuration(&call.body)?;
+    let force = call.query.flag("force");
+    fields::apply(scale_schema(), Some(shown), &configuration, by(manager), force, Timestamp::now())
 }
 
 /// The Scale of an object.
 fn scale_of(object: &Value) -> Value {
     let metadata = &object["metadata"];
     let mut shown = json!({});
-    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp", "managedFields"] {
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = metadata.get(field) {
             shown[field] = value.clone();
         }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     fields::{self, Manager},
     kinds, patch,
-    schema::{self, Decoded, Format},
+    schema::{self, Decoded, Schema},
     status::{FieldErrorKind, Status},
     store::{Stored, WriteError},
 };
@@ -256,13 +256,13 @@ async fn patch(call: &Call) -> Result<Response, Status> {
             }
             (None, None) => return Err(Status::not_found(&call.resource, name)),
             (None, Some(live)) => {
-                let patched = match (patch_type, schema::of(&call.resource)) {
-                    (PatchType::Json, _) => patch::json(live, &call.body)?,
-                    (PatchType::Strategic, Some(schema)) => patch::strategic(schema, live, &call.body)?,
-                    _ => patch::merge(live, &call.body)?,
+                let kind = match patch_type {
+                    PatchType::Json => patch::Kind::Json,
+                    PatchType::Strategic => patch::Kind::Strategic,
+                    PatchType::Merge | PatchType::Apply => patch::Kind::Merge,
                 };
-                let text = patched.to_string();
-                let mut decoded = schema::decode(&call.resource, text.as_bytes(), Format::Json, validation)?;
+                let schema = schema::of(&call.resource).unwrap_or_else(|| Schema::deduced());
+                let mut decoded = patch::apply(kind, schema, live, &call.body, validation)?;
                 check_type(call, &mut decoded.object)?;
                 warnings = decoded.warnings;
                 (decoded.object, Ownership::Track(manager.as_str()))
@@ -305,15 +305,11 @@ fn check_patch_options(call: &Call, patch_type: PatchType) -> Result<bool, Statu
 
 /// The configuration in the body of an apply.
 fn applied(call: &Call) -> Result<Value, Status> {
-    let mut configuration: Value = serde_yaml::from_slice(&call.body)
-        .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
-    if !configuration.is_object() {
-        return Err(Status::bad_request("error decoding YAML: the configuration is not an object"));
+    let mut configuration = schema::configuration(&call.body)?;
+    fields::check_kind(&configuration, &call.resource.api_version(), &call.resource.kind)?;
+    if !configuration["metadata"].is_object() {
+        configuration["metadata"] = serde_json::json!({});
     }
-    if configuration.pointer("/metadata/managedFields").is_some_and(|managed| !managed.is_null()) {
-        return Err(Status::bad_request("metadata.managedFields must be nil"));
-    }
-    check_type(call, &mut configuration)?;
     meta::set_namespace(call, &mut configuration.clone())?;
     meta::check_name(call, &mut configuration)?;
     Ok(configuration)
@@ -326,10 +322,8 @@ fn apply(
     manager: Manager<'_>,
     force: bool,
 ) -> Result<Value, Status> {
-    match schema::of(&call.resource) {
-        Some(schema) => fields::apply(schema, live, configuration, manager, force, Timestamp::now()),
-        None => Err(Status::internal(format!("no schema for {}", call.resource.group_kind()))),
-    }
+    let schema = schema::of(&call.resource).unwrap_or_else(|| Schema::deduced());
+    fields::apply(schema, live, configuration, manager, force, Timestamp::now())
 }
 
 /// Puts a new version of an object in the place of the one there is, and returns it with `apiVersion` and `kind`.

@@ -5,12 +5,11 @@
 //! - create, update, patch: [`crate::schema::decode`] or [`crate::patch::apply`], then the defaults, then
 //!   [`track_update`] with the live object as it is stored. Defaulted fields so belong to who left them out; what the
 //!   server fills in later (addresses, generation, resourceVersion) belongs to nobody.
-//! - apply: [`crate::schema::configuration`], then [`apply`], then the defaults. The configuration alone says what the
+//! - apply: [`crate::schema::configuration`], then [`check_kind`], then [`apply`], then the defaults. The configuration alone says what the
 //!   applier owns, so defaulted fields belong to nobody.
 //!
 //! After either come validation and storage. Neither function looks at names, uids or resourceVersions. A write whose
-//! only change is the time of an ownership is none: [`keep_times`] undoes it just before the comparison with what is
-//! stored.
+//! only change is the time of an ownership is none, which the caller sees to.
 
 mod compare;
 mod conflict;
@@ -53,7 +52,7 @@ const BEFORE_FIRST_APPLY: &str = "before-first-apply";
 /// Merges an applied configuration into the live object and records the ownership.
 ///
 /// # Errors
-/// 400 for a configuration that names managers or another version, 409 with every conflicting field and its manager
+/// 409 with every conflicting field and its manager
 /// unless `force`, 500 for one that does not fit the schema, as the API server answers it.
 pub fn apply(
     schema: &Schema,
@@ -63,7 +62,7 @@ pub fn apply(
     force: bool,
     now: jiff::Timestamp,
 ) -> Result<Value, Status> {
-    check(schema, configuration, manager)?;
+    check(schema, configuration)?;
     let empty;
     let live = match live {
         Some(live) => live,
@@ -142,24 +141,6 @@ pub fn track_update(
         Some(live) => update(schema, &without_managers(live), &new, owners, manager, now),
     };
     managed::write(object, &owners);
-}
-
-/// Takes back new times of ownership where nothing else differs from the live object, so that a write that changes
-/// nothing is none.
-pub fn keep_times(live: &Value, object: &mut Value) {
-    let timeless = |value: &Value| {
-        let mut value = value.clone();
-        let entries = value.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
-        for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
-            entry.remove("time");
-        }
-        value
-    };
-    if timeless(live) == timeless(object)
-        && let Some(managed) = live.pointer("/metadata/managedFields")
-    {
-        object["metadata"]["managedFields"] = managed.clone();
-    }
 }
 
 /// One apply.
@@ -317,22 +298,30 @@ fn ignored(schema: &Schema, subresource: Option<&str>) -> Set {
     paths.iter().fold(Set::default(), |set, path| set.union(&Set::from_path(path)))
 }
 
-fn check(schema: &Schema, configuration: &Value, manager: Manager<'_>) -> Result<(), Status> {
-    let version = configuration.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-    if version != manager.api_version {
-        return Err(Status::bad_request(format!(
-            "Incorrect version specified in apply patch. Specified patch version: {version}, expected: {}",
-            manager.api_version
-        )));
+/// Refuses a configuration of another kind or version than the path's, and one that names managers.
+///
+/// # Errors
+/// 400, worded as the API server words it.
+pub fn check_kind(configuration: &Value, api_version: &str, kind: &str) -> Result<(), Status> {
+    let text = |name: &str| configuration.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (given_version, given_kind) = (text("apiVersion"), text("kind"));
+    if given_kind != kind {
+        let version = if given_version.contains('/') { given_version } else { &format!("/{given_version}") };
+        return Err(Status::bad_request(format!("invalid object type: {version}, Kind={given_kind}")));
     }
-    let kind = configuration.get("kind").and_then(Value::as_str).unwrap_or_default();
-    if schema.root().structure().is_some_and(|root| root.name.rsplit('.').next() != Some(kind)) {
-        let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
-        return Err(Status::bad_request(format!("invalid object type: {version}, Kind={kind}")));
+    if given_version != api_version {
+        return Err(Status::bad_request(format!(
+            "Incorrect version specified in apply patch. Specified patch version: {given_version}, expected: \
+             {api_version}"
+        )));
     }
     if configuration.pointer("/metadata/managedFields").is_some_and(|managed| !managed.is_null()) {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
+    Ok(())
+}
+
+fn check(schema: &Schema, configuration: &Value) -> Result<(), Status> {
     let errors = typed::check(schema.root(), configuration);
     let words = match &errors[..] {
         [] => return Ok(()),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     body::{ParseError, parse},
     convert::{Wording, convert, json_kind},
-    table::{Schema, by_kind, kind_exists, of, split, version_exists},
+    table::{Schema, kind_exists, of, of_kind, split, version_exists},
 };
 use crate::{resource::Resource, status::Status};
 
@@ -160,7 +160,7 @@ fn another<'a>(schema: &'a Schema, expected: (&str, &str), given: (&str, &str)) 
         return Err(Mismatch::Version);
     }
     if kind_exists(given.0, given.1) {
-        return Ok(by_kind(given.0, given.1).unwrap_or(schema));
+        return Ok(of_kind(given.0, given.1).unwrap_or(schema));
     }
     if version_exists(group, given.1) {
         return Err(Mismatch::Version);

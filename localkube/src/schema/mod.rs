@@ -15,7 +15,7 @@ mod tests;
 
 pub use convert::canonical;
 pub use decode::{Decoded, FieldValidation, Format, configuration, decode, decode_as};
-pub use table::{Patch, Schema, of};
+pub use table::{Patch, Schema, of, of_kind};
 
 pub(crate) use body::{ParseError, parse};
 pub(crate) use convert::{Wording, convert, json_kind, zero};

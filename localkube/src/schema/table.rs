@@ -123,16 +123,17 @@ static DEDUCED: LazyLock<Schema> = LazyLock::new(|| Schema { structs: Arc::new([
 
 /// The schema of a built-in kind.
 pub fn of(resource: &Resource) -> Option<&'static Schema> {
-    by_kind(&resource.api_version(), &resource.kind)
+    of_kind(&resource.api_version(), &resource.kind)
 }
 
-pub(crate) fn by_kind(api_version: &str, kind: &str) -> Option<&'static Schema> {
+/// The schema of a built-in kind by its `apiVersion` and name.
+pub fn of_kind(api_version: &str, kind: &str) -> Option<&'static Schema> {
     TABLE.kinds.get(api_version)?.get(kind)
 }
 
 /// Whether the server knows a kind at all, in this version.
 pub(crate) fn kind_exists(api_version: &str, kind: &str) -> bool {
-    by_kind(api_version, kind).is_some()
+    of_kind(api_version, kind).is_some()
 }
 
 /// Whether the server knows a kind of a group in another version.

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{FieldValidation, Format, body::parse, canonical, decode, quantity, table::Schema, table::by_kind};
+use super::{FieldValidation, Format, body::parse, canonical, decode, quantity, table::Schema, table::of_kind};
 use crate::resource::{Resource, builtin};
 
 /// The steps of a recording of a real API server, with their answers.
@@ -10,7 +10,7 @@ pub(crate) fn recording(text: &str) -> Vec<(Value, Value)> {
 }
 
 pub(crate) fn schema(api_version: &str, kind: &str) -> &'static Schema {
-    by_kind(api_version, kind).expect("a built-in kind")
+    of_kind(api_version, kind).expect("a built-in kind")
 }
 
 fn resource(plural: &str) -> Resource {
