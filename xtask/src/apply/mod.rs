@@ -49,8 +49,11 @@ pub async fn apply(client: &Client, plan: &Plan, step: &Step) -> Result<Applied>
     let mut done = 0;
     for stage in todo.chunk_by(|(left, _), (right, _)| left == right) {
         step.update(format!("{done} of {total} applied"));
-        let results: Vec<Result<()>> =
-            stream::iter(stage).map(|(_, change)| one(client, change)).buffered(CONCURRENCY).collect().await;
+        let results: Vec<Result<()>> = stream::iter(stage)
+            .map(|(_, change)| one(client, change, plan.force_conflicts))
+            .buffered(CONCURRENCY)
+            .collect()
+            .await;
         let (fine, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
         done += fine.len();
         let others = failed.len().saturating_sub(1);
@@ -65,7 +68,7 @@ pub async fn apply(client: &Client, plan: &Plan, step: &Step) -> Result<Applied>
     Ok(Applied { summary: plan.summary(), changed: changed.map(|change| change.object.clone()).collect() })
 }
 
-async fn one(client: &Client, change: &Change) -> Result<()> {
+async fn one(client: &Client, change: &Change, force: bool) -> Result<()> {
     let object = &change.object;
     let api = change.served.api(client, object.namespace.as_deref());
     if change.leaving {
@@ -78,7 +81,7 @@ async fn one(client: &Client, change: &Change) -> Result<()> {
             .hint("something holds its finalizers: kubectl get -o yaml shows them"));
         }
     }
-    let (params, patch) = (apply_params(), Patch::Apply(&change.desired));
+    let (params, patch) = (apply_params(force), Patch::Apply(&change.desired));
     request::retry(|| api.patch(&object.name, &params, &patch))
         .await
         .map_err(|error| refused(&change.written, &change.desired, object, "apply", &error))?;

@@ -46,6 +46,8 @@ pub(crate) const CONCURRENCY: usize = 32;
 pub struct Plan {
     /// One entry an object.
     pub changes: Vec<Change>,
+    /// Whether fields of other managers are taken over.
+    pub force_conflicts: bool,
 }
 
 /// What would happen to one object.
@@ -87,10 +89,18 @@ pub enum Action {
 
 /// Asks the cluster what an apply of these objects would change. Changes nothing.
 ///
+/// `force_conflicts` takes over the fields that another manager owns, which are an error otherwise.
+///
 /// # Errors
 /// The API server refuses an object (unknown field, invalid value, a field of another manager), does not serve its
 /// kind, or cannot be reached.
-pub async fn plan(client: &Client, environment: &Environment, objects: &[Object], step: &Step) -> Result<Plan> {
+pub async fn plan(
+    client: &Client,
+    environment: &Environment,
+    objects: &[Object],
+    force_conflicts: bool,
+    step: &Step,
+) -> Result<Plan> {
     step.update(format!("comparing {} objects", objects.len()));
     let kinds = resources::discover(client, objects).await?;
     let scaled = ownership::autoscaled(objects);
@@ -108,12 +118,19 @@ pub async fn plan(client: &Client, environment: &Environment, objects: &[Object]
         prepared.push(Prepared { written: object, served, desired });
     }
     let absent = absent_namespaces(client, &prepared).await?;
-    let changes = stream::iter(prepared)
-        .map(|prepared| change(client, prepared, &absent, &scaled))
-        .buffered(CONCURRENCY)
-        .try_collect()
-        .await?;
-    Ok(Plan { changes })
+    let params = apply_params(force_conflicts);
+    let context = Context { client, absent, scaled, params: PatchParams { dry_run: true, ..params } };
+    let changes =
+        stream::iter(prepared).map(|prepared| change(&context, prepared)).buffered(CONCURRENCY).try_collect().await?;
+    Ok(Plan { changes, force_conflicts })
+}
+
+/// What is the same for every object.
+struct Context<'a> {
+    client: &'a Client,
+    absent: BTreeSet<String>,
+    scaled: BTreeSet<ObjectRef>,
+    params: PatchParams,
 }
 
 /// An object on its way to becoming a change.
@@ -150,12 +167,8 @@ async fn absent_namespaces(client: &Client, prepared: &[Prepared<'_>]) -> Result
     Ok(absent)
 }
 
-async fn change(
-    client: &Client,
-    prepared: Prepared<'_>,
-    absent: &BTreeSet<String>,
-    scaled: &BTreeSet<ObjectRef>,
-) -> Result<Change> {
+async fn change(context: &Context<'_>, prepared: Prepared<'_>) -> Result<Change> {
+    let Context { client, absent, scaled, params } = context;
     let Prepared { written, served, mut desired } = prepared;
     let object =
         ObjectRef { namespace: desired["metadata"]["namespace"].as_str().map(str::to_owned), ..written.reference() };
@@ -171,9 +184,8 @@ async fn change(
     if scaled.contains(&object) {
         ownership::leave_replicas(&mut desired, live.as_ref());
     }
-    let params = PatchParams { dry_run: true, ..apply_params() };
     let patch = Patch::Apply(&desired);
-    let answer = request::retry(|| api.patch(&object.name, &params, &patch)).await;
+    let answer = request::retry(|| api.patch(&object.name, params, &patch)).await;
     let action = match (answer, live.filter(|_| !leaving)) {
         (Ok(_), None) => Action::Create,
         (Ok(planned), Some(live)) => diff::action(&live, &to_value(planned)?),
@@ -188,9 +200,9 @@ async fn change(
     Ok(Change { object, action, served, desired, written: written.clone(), leaving })
 }
 
-/// Server-side apply as we do it: strict, and never over what another manager owns.
-pub(crate) fn apply_params() -> PatchParams {
-    PatchParams::apply(FIELD_MANAGER).validation_strict()
+/// Server-side apply as we do it: strict, and over what another manager owns only if that is asked for.
+pub(crate) fn apply_params(force: bool) -> PatchParams {
+    PatchParams { force, ..PatchParams::apply(FIELD_MANAGER).validation_strict() }
 }
 
 fn to_value(object: DynamicObject) -> Result<Value> {

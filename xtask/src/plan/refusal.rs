@@ -64,9 +64,7 @@ impl Refusal<'_> {
             if conflicts.len() == 1 { "s" } else { "" }
         ))
         .hint(format!(
-            "leave it to {first} by taking it out of the manifest, or take it over: cargo xtask render | kubectl \
-             apply --server-side --field-manager={} --force-conflicts -f -",
-            super::FIELD_MANAGER
+            "leave it to {first} by taking it out of the manifest, or take it over: cargo xtask deploy --force-conflicts"
         ));
         for (field, manager) in conflicts {
             error = self.place(error, field, &format!("{field} belongs to {manager}"));

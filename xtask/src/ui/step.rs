@@ -72,6 +72,15 @@ impl Step {
         self.state().progress = text;
     }
 
+    /// Says how far it is: on the live line of a terminal, as a line that stays elsewhere.
+    pub fn progress(&self, text: impl Into<String>) {
+        let text = text.into();
+        if self.bar.is_none() {
+            self.line(text.clone());
+        }
+        self.update(text);
+    }
+
     /// Writes a line that stays.
     pub fn line(&self, text: impl Into<String>) {
         for line in text.into().lines() {
