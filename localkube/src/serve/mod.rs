@@ -66,6 +66,9 @@ pub enum Error {
         /// The refusal.
         source: io::Error,
     },
+    /// No addresses are left for the cluster's network.
+    #[error("cannot choose the cluster's network: {0}")]
+    Network(String),
     /// No certificate can be made.
     #[error("cannot make the server's certificate: {0}")]
     Certificate(String),
@@ -84,6 +87,7 @@ impl Error {
                 let directory = path.parent().unwrap_or(path);
                 Some(format!("remove the local environment: cargo xtask local down, or remove {}", directory.display()))
             }
+            Self::Network(_) => Some("remove networks that are not used: docker network prune".to_owned()),
             Self::Io { .. } | Self::Certificate(_) => None,
         }
     }
@@ -110,6 +114,11 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
     let api_listener = bind(options.api_port.or(cluster.api_port), "API server").await?;
     let registry_listener = bind(options.registry_port.or(cluster.registry_port), "image registry").await?;
     let (api_address, registry_address) = (address(&api_listener)?, address(&registry_listener)?);
+    if cluster.api_port.is_none() {
+        let docker = connect().await.ok();
+        let subnet = kubelet::choose_subnet(docker.as_ref(), &cluster.id, &options.directory).await;
+        cluster.service_cidr = subnet.map_err(Error::Network)?.services();
+    }
     cluster.api_port = Some(api_address.port());
     cluster.registry_port = Some(registry_address.port());
     directory.keep(&cluster)?;
@@ -132,7 +141,7 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
     let serving_images = tokio::spawn(listener::serve(registry_listener, None, images, stop.clone()));
     let working = [
         tokio::spawn(controllers::run(api::client(&router, "kube-controller-manager"))),
-        tokio::spawn(node(router.clone(), cluster.clone(), directory.file("pods"))),
+        tokio::spawn(node(router.clone(), cluster.clone(), options.directory.clone())),
     ];
 
     directory.announce(&cluster, &authority.certificate, &token)?;
@@ -169,7 +178,11 @@ async fn node(router: axum::Router, cluster: Cluster, directory: PathBuf) {
         }
         tokio::time::sleep(DOCKER_RETRY).await;
     };
-    let options = kubelet::Options { node_name: NODE.to_owned(), cluster_id: cluster.id, directory };
+    let Some(subnet) = kubelet::Subnet::of_services(&cluster.service_cidr) else {
+        tracing::error!(cidr = cluster.service_cidr, "pods cannot run: the service range is not one of this program's");
+        return;
+    };
+    let options = kubelet::Options::new(NODE, cluster.id, directory, subnet);
     let kubelet = kubelet::run(api::client(&router, "kubelet"), docker.clone(), options.clone());
     let proxy = proxy::run(api::client(&router, "kube-proxy"), docker, options);
     tokio::join!(kubelet, proxy);

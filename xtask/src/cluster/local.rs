@@ -23,6 +23,8 @@ use crate::{
 const START: Duration = Duration::from_secs(30);
 /// How long it may take to end before it is killed. Nothing is lost by that: the store commits what it answers.
 const STOP: Duration = Duration::from_secs(10);
+/// How long a process that is starting is left alone.
+const SETTLE: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(10);
 
 /// A local environment that runs.
@@ -57,7 +59,7 @@ pub fn find(root: &Path) -> Result<Option<Running>> {
     }
     match process::state(&directory)? {
         State::Ready(record) => Ok(Some(running(&directory, record))),
-        State::Starting | State::Stopped => Ok(None),
+        State::Starting(_) | State::Stopped => Ok(None),
     }
 }
 
@@ -71,7 +73,7 @@ pub async fn ensure(root: &Path, step: &Step) -> Result<(Running, Outcome)> {
     let _one_at_a_time = begin(&directory).await?;
     let build = process::build()?;
     let mut outcome = Outcome::Changed;
-    match process::state(&directory)? {
+    match settled(&directory).await? {
         State::Ready(record) if fs::read_to_string(directory.join("build")).is_ok_and(|served| served == build) => {
             let running = running(&directory, record);
             if answers(&running).await {
@@ -80,8 +82,12 @@ pub async fn ensure(root: &Path, step: &Step) -> Result<(Running, Outcome)> {
             step.line("the local environment does not answer: restarting it");
             stop(&directory).await?;
         }
-        State::Ready(_) | State::Starting => {
+        State::Ready(_) => {
             step.update("restarting the local environment: this program was rebuilt");
+            stop(&directory).await?;
+        }
+        State::Starting(_) => {
+            step.line("the local environment's process does not say where it listens: restarting it");
             stop(&directory).await?;
         }
         State::Stopped => outcome = Outcome::Ok,
@@ -181,27 +187,37 @@ async fn start(directory: &Path, build: &str) -> Result<Running> {
     }
 }
 
+/// The state, once a process that somebody else started a moment ago has had time to say that it is ready.
+async fn settled(directory: &Path) -> Result<State> {
+    let deadline = Instant::now() + SETTLE;
+    loop {
+        match process::state(directory)? {
+            State::Starting(_) if Instant::now() < deadline => sleep(POLL).await,
+            state => return Ok(state),
+        }
+    }
+}
+
 /// Ends the process, if there is one, and waits until it has let go of the directory.
 async fn stop(directory: &Path) -> Result<()> {
     let began = Instant::now();
-    let mut asked = None;
+    let mut sent = None;
     loop {
-        match process::state(directory)? {
+        let process = match process::state(directory)? {
             State::Stopped => return Ok(()),
-            State::Ready(record) if asked.is_none() => {
-                process::signal(&record, Signal::TERM)?;
-                asked = Some(record);
-            }
-            State::Ready(_) | State::Starting => {}
+            State::Ready(record) => Some(record.pid),
+            State::Starting(process) => process,
+        };
+        let wanted = if began.elapsed() < STOP { Signal::TERM } else { Signal::KILL };
+        if let Some(process) = process
+            && sent != Some(wanted)
+        {
+            process::signal(process, wanted)?;
+            sent = Some(wanted);
         }
-        if began.elapsed() > STOP {
-            match asked.take() {
-                Some(record) if began.elapsed() < 2 * STOP => process::signal(&record, Signal::KILL)?,
-                _ => {
-                    return Err(Error::timed_out("the local environment's process does not end")
-                        .hint(format!("end the process that holds {}", directory.join("lock").display())));
-                }
-            }
+        if began.elapsed() > 2 * STOP {
+            return Err(Error::timed_out("the local environment's process does not end")
+                .hint(format!("end the process that holds {}", directory.join("lock").display())));
         }
         sleep(POLL).await;
     }

@@ -31,18 +31,33 @@ pub(super) struct Record {
 pub(super) enum State {
     /// Nobody holds the lock.
     Stopped,
-    /// Somebody holds it and is not ready.
-    Starting,
+    /// Somebody holds it, this process where the system tells, and has not said that it is ready.
+    Starting(Option<u32>),
     /// Somebody holds it and has said where it listens.
     Ready(Record),
 }
 
 /// Looks at the lock first: only its holder's `process.json` means anything.
 pub(super) fn state(directory: &Path) -> Result<State> {
-    if !is_locked(&directory.join("lock"))? {
+    let lock = directory.join("lock");
+    if !is_locked(&lock)? {
         return Ok(State::Stopped);
     }
-    Ok(record(directory).map_or(State::Starting, State::Ready))
+    let holder = holder(&lock);
+    let theirs = |record: &Record| holder.is_none_or(|holder| holder == record.pid);
+    Ok(record(directory).filter(theirs).map_or(State::Starting(holder), State::Ready))
+}
+
+/// The process that holds a lock file, where /proc/locks tells (proc(5)).
+fn holder(lock: &Path) -> Option<u32> {
+    let inode = fs::metadata(lock).ok()?.ino().to_string();
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    // 1: FLOCK  ADVISORY  WRITE 16305 fe:00:1234 0 EOF
+    locks.lines().find_map(|line| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let held = *columns.get(1)? == "FLOCK" && columns.get(5)?.rsplit(':').next()? == inode;
+        held.then(|| columns.get(4)?.parse().ok()).flatten()
+    })
 }
 
 /// What a living process says about itself. A half-written file, or one that a killed process left, says nothing.
@@ -75,11 +90,11 @@ fn is_alive(process: u32) -> bool {
 }
 
 /// Asks a process to end, or ends it. The caller has seen it hold the directory's lock.
-pub(super) fn signal(record: &Record, signal: Signal) -> Result<()> {
-    let Some(pid) = pid(record.pid) else { return Ok(()) };
+pub(super) fn signal(process: u32, signal: Signal) -> Result<()> {
+    let Some(pid) = pid(process) else { return Ok(()) };
     match kill_process(pid, signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-        Err(error) => Err(Error::failed(format!("end process {}", record.pid)).source(&error)),
+        Err(error) => Err(Error::failed(format!("end process {process}")).source(&error)),
     }
 }
 

@@ -3,6 +3,7 @@
 mod command;
 mod image;
 mod kubectl;
+mod local;
 mod preflight;
 mod render;
 mod usage;
