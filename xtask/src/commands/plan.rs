@@ -16,7 +16,7 @@ pub(super) async fn run(options: Reporting, printer: &Printer) -> Result<()> {
     let image = workload::image(&client, &environment).await?;
     let objects = manifests::render(&environment, image.as_deref())?;
     let compare = async |step: &Step| {
-        let plan = plan::plan(&client, &environment, &objects, step).await?;
+        let plan = plan::plan(&client, &environment, &objects, false, step).await?;
         let outcome = if plan.is_empty() { Outcome::Same } else { Outcome::Changed };
         Ok(Done::new(outcome, plan.summary().to_string(), plan))
     };
