@@ -100,12 +100,16 @@ pub(super) async fn run(mut runner: Runner) {
                 Err(Problem::Waiting(reason, message)) => {
                     runner.event(Severity::Warning, "Failed", format!("Error: {message}"));
                     runner.view(|view| view.wait(reason, Some(message)));
-                    runner.changed_or(CONFIGURATION_RETRY).await;
+                    sleep(CONFIGURATION_RETRY).await;
                     continue;
                 }
                 Err(Problem::Start(id, message)) => {
                     runner.event(Severity::Warning, "Failed", format!("Error: {message}"));
                     let ended = exit::not_started(&id, message);
+                    runner.view(|view| {
+                        view.id = Some(format!("docker://{id}"));
+                        view.restarts = attempt;
+                    });
                     runner.ended(ended.clone());
                     if !exit::restarts(&runner, &ended) {
                         return;
@@ -150,14 +154,6 @@ impl Runner {
             ip: self.sandbox.ip.clone(),
             container: self.container.clone(),
         }
-    }
-
-    /// Waits, at most until the pod changes.
-    async fn changed_or(&mut self, wait: Duration) {
-        let mut latest = self.context.latest.clone();
-        latest.mark_unchanged();
-        let _ = tokio::time::timeout(wait, latest.changed()).await;
-        self.take_image();
     }
 
     /// The image is the one thing in a container that may change; true when it did.

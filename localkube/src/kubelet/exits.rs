@@ -1,10 +1,6 @@
 //! One stream of the engine's events tells when containers end, instead of asking about each.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use bollard::{
     Docker,
@@ -12,7 +8,7 @@ use bollard::{
     query_parameters::{EventsOptions, InspectContainerOptions},
 };
 use futures::StreamExt;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::{names, unavailable};
 
@@ -23,7 +19,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 #[derive(Debug)]
 pub(super) struct Exits {
     docker: Docker,
-    waiting: Mutex<HashMap<String, Arc<Notify>>>,
+    waiting: Mutex<HashMap<String, watch::Sender<()>>>,
     connected: watch::Sender<Result<(), String>>,
 }
 
@@ -49,26 +45,28 @@ impl Exits {
 
     /// Waits for the container's end and returns what the engine knows of it; nothing when it was removed.
     pub(super) async fn wait(&self, id: &str) -> Option<ContainerInspectResponse> {
-        let ended = self.notify(id);
-        let found = loop {
+        let mut news =
+            self.waiting.lock().expect("no holder panics").entry(id.to_owned()).or_default().subscribe();
+        loop {
             match self.docker.inspect_container(id, None::<InspectContainerOptions>).await {
                 Ok(found) if found.state.as_ref().and_then(|state| state.running) == Some(true) => {}
-                Ok(found) => break Some(found),
+                Ok(found) => return Some(found),
                 Err(error) if unavailable(&error) => {}
-                Err(_) => break None,
+                Err(_) => return None,
             }
-            ended.notified().await;
-        };
-        self.waiting.lock().expect("no holder panics").remove(id);
-        found
+            // The sender stays as long as somebody listens.
+            let _ = news.changed().await;
+        }
     }
 
-    fn notify(&self, id: &str) -> Arc<Notify> {
-        Arc::clone(self.waiting.lock().expect("no holder panics").entry(id.to_owned()).or_default())
-    }
-
-    fn wake_all(&self) {
-        self.waiting.lock().expect("no holder panics").values().for_each(|waiting| waiting.notify_one());
+    /// Lets those who wait look again, and forgets containers that nobody waits for any more.
+    fn wake(&self, wanted: impl Fn(&str) -> bool) {
+        self.waiting.lock().expect("no holder panics").retain(|id, news| {
+            if wanted(id) {
+                news.send_replace(());
+            }
+            news.receiver_count() > 0
+        });
     }
 
     /// Reads the stream, and opens it again when the engine went away, until dropped.
@@ -104,13 +102,10 @@ impl Exits {
         let options = EventsOptions { since: Some(since), until: None, filters: Some(filters) };
         let mut events = Box::pin(self.docker.events(Some(options)));
         // What ended between two streams is found by asking once.
-        self.wake_all();
+        self.wake(|_| true);
         while let Some(Ok(event)) = events.next().await {
             let Some(id) = event.actor.and_then(|actor| actor.id) else { continue };
-            let waiting = self.waiting.lock().expect("no holder panics").get(&id).cloned();
-            if let Some(waiting) = waiting {
-                waiting.notify_one();
-            }
+            self.wake(|waiting| waiting == id);
         }
     }
 }

@@ -133,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn limits_bytes_in_the_middle_of_a_line() {
-        let lines = stream::iter(["one\n", "two\n", "three\n"].map(Bytes::from_static));
+        let lines = stream::iter(["one\n", "two\n", "three\n"].map(|line| Bytes::from_static(line.as_bytes())));
         let got: Vec<Bytes> = limit(lines, Some(6)).collect().await;
         assert_eq!(got.concat(), b"one\ntw");
     }
