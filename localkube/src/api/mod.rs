@@ -5,6 +5,7 @@
 //! kind is elsewhere: in the resource table, in the schemas and in [`crate::kinds`].
 
 mod address;
+mod admission;
 mod bootstrap;
 mod convert;
 mod delete;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    address, bootstrap, convert, meta, namespace,
+    address, admission, bootstrap, convert, meta, namespace,
     negotiate::{body_format, content_type, unsupported_body},
     options,
     request::Call,
@@ -55,7 +55,8 @@ pub(super) async fn create(call: &Call) -> Result<Response, Status> {
     let decoded = decode(call, "CreateOptions")?;
     let manager = call.manager();
     let object = insert(call, decoded.object, Ownership::Track(&manager), dry_run).await?;
-    respond::object(call, 201, object, &decoded.warnings)
+    let warnings = [decoded.warnings, admission::warnings(call, None, &object)].concat();
+    respond::object(call, 201, object, &warnings)
 }
 
 /// PUT or PATCH of an object or a subresource that shows it.
@@ -130,9 +131,11 @@ async fn insert_named(
         track(call, None, &mut tracked, manager);
         take_managers(&mut object, &tracked);
     }
+    admission::mutate(call, &mut object)?;
     kinds::prepare_create(resource, &mut object);
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     refuse_invalid(call, &name, &kinds::validate(resource, call.subresource.as_deref(), &object, None))?;
+    admission::validate(call, &object)?;
     let key = call.key_of(&name);
     if let Some(existing) = call.server.store.get(&key) {
         return Err(exists(call, &existing));
@@ -186,7 +189,10 @@ async fn update(call: &Call) -> Result<Response, Status> {
         let live = convert::shown(&call.resource, &stored);
         let ownership = Ownership::Track(&manager);
         match replace(call, &stored, &live, decoded.object.clone(), ownership, dry_run).await {
-            Ok(object) => return respond::object(call, 200, object, &decoded.warnings),
+            Ok(object) => {
+                let warnings = [decoded.warnings, admission::warnings(call, Some(&live), &object)].concat();
+                return respond::object(call, 200, object, &warnings);
+            }
             Err(Refused::Status(status)) => return Err(status),
             Err(Refused::Raced) if pinned => return Err(meta::modified(call, name)),
             Err(Refused::Raced) => {}
@@ -273,12 +279,16 @@ async fn patch(call: &Call) -> Result<Response, Status> {
                 return Err(Status::not_found(&call.resource, name));
             }
             let object = insert(call, object, ownership, dry_run).await?;
+            warnings.extend(admission::warnings(call, None, &object));
             return respond::object(call, 201, object, &warnings);
         };
         let pinned =
             applied.as_ref().is_some_and(|configuration| !configuration["metadata"]["resourceVersion"].is_null());
         match replace(call, &stored, &live, object, ownership, dry_run).await {
-            Ok(object) => return respond::object(call, 200, object, &warnings),
+            Ok(object) => {
+                warnings.extend(admission::warnings(call, Some(&live), &object));
+                return respond::object(call, 200, object, &warnings);
+            }
             Err(Refused::Status(status)) => return Err(status),
             Err(Refused::Raced) if pinned => return Err(meta::modified(call, name)),
             Err(Refused::Raced) => {}

@@ -14,6 +14,7 @@ pub mod disruption;
 mod errors;
 mod event;
 mod job;
+pub mod limits;
 mod metadata;
 mod names;
 mod namespace;
@@ -28,6 +29,8 @@ mod selector;
 mod service;
 mod storage;
 mod strategy;
+#[cfg(test)]
+mod tests;
 mod value;
 mod workload;
 
@@ -96,7 +99,7 @@ pub fn validate(
         errors.extend(metadata::validate_update(object, old));
         errors.extend(metadata::validate_update(object, old));
     }
-    if subresource == Some("status") {
+    if matches!(subresource, Some("status" | "binding" | "finalize")) {
         return errors;
     }
     // Templates and autoscalers are not asked for their name again once they have one.

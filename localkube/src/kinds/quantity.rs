@@ -82,6 +82,12 @@ impl Quantity {
         Self { nano: self.nano.saturating_sub(other.nano), format }
     }
 
+    /// How many times another amount this one is; not exact.
+    #[expect(clippy::cast_precision_loss, reason = "for people to read")]
+    pub fn ratio(self, other: Self) -> f64 {
+        self.nano as f64 / other.nano as f64
+    }
+
     /// A count.
     pub fn count(number: i64) -> Self {
         Self { nano: i128::from(number) * NANO, format: Format::Decimal }

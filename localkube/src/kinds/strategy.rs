@@ -110,7 +110,8 @@ pub(super) fn update(resource: &Resource, subresource: Option<&str>, object: &mu
     match subresource {
         Some("status") => only_status(kind, object, old),
         Some("finalize") if kind == "Namespace" => restore(object, old, "status"),
-        Some("approval" | "binding" | "resize" | "ephemeralcontainers") => restore(object, old, "status"),
+        // A binding also says so in the status.
+        Some("binding" | "approval") => {}
         _ => {
             if WITH_STATUS.contains(&kind) {
                 restore(object, old, "status");
@@ -122,7 +123,8 @@ pub(super) fn update(resource: &Resource, subresource: Option<&str>, object: &mu
             }
         }
     }
-    let counted = COUNTED.contains(&kind) && subresource != Some("status");
+    let counted =
+        COUNTED.contains(&kind) && !matches!(subresource, Some("status" | "binding" | "finalize" | "approval"));
     if counted && changed(kind, object, old) {
         let before = int(&old["metadata"], "generation").unwrap_or_default();
         make(object, "metadata")["generation"] = (before + 1).into();

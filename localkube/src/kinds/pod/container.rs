@@ -140,10 +140,8 @@ fn value_from(errors: &mut Vec<FieldError>, variable: &Value, path: &str) {
                     errors.extend(wrong.iter().map(|wrong| invalid(format!("{path}.key"), key, wrong)));
                 }
             }
-            "resourceFieldRef" => {
-                if text(one, "resource").is_empty() {
-                    errors.push(required(format!("{path}.resource"), ""));
-                }
+            "resourceFieldRef" if text(one, "resource").is_empty() => {
+                errors.push(required(format!("{path}.resource"), ""));
             }
             _ => {}
         }
@@ -164,7 +162,7 @@ fn field_reference(errors: &mut Vec<FieldError>, reference: &Value, path: &str) 
     let subscript = ["metadata.labels[", "metadata.annotations["].iter().any(|prefix| field.starts_with(prefix));
     if field.is_empty() {
         errors.push(required(format!("{path}.fieldPath"), ""));
-    } else if !FIELDS.contains(&field) && !(subscript && field.ends_with(']')) {
+    } else if !(FIELDS.contains(&field) || subscript && field.ends_with(']')) {
         errors.push(unsupported(format!("{path}.fieldPath"), field, &FIELDS));
     }
 }

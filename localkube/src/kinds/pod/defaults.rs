@@ -117,7 +117,7 @@ fn field_sources(source: &mut Value) {
 /// Without a tag and without a digest an image means `:latest`.
 fn is_latest(image: &str) -> bool {
     let last = image.rsplit('/').next().unwrap_or(image);
-    !last.contains('@') && !last.split_once(':').is_some_and(|(_, tag)| tag != "latest")
+    !last.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest")
 }
 
 fn volume(volume: &mut Value) {

@@ -45,11 +45,10 @@ pub(in super::super) fn validate_spec(errors: &mut Vec<FieldError>, spec: &Value
             errors.extend(rule(value).iter().map(|wrong| invalid(format!("{path}.{key}"), value, wrong)));
         }
     }
-    if let Some(seconds) = int(spec, "activeDeadlineSeconds") {
-        if !(1..=i64::from(i32::MAX)).contains(&seconds) {
-            let detail = format!("must be between 1 and {}, inclusive", i32::MAX);
-            errors.push(invalid(format!("{path}.activeDeadlineSeconds"), seconds, &detail));
-        }
+    let possible = 1..=i64::from(i32::MAX);
+    if let Some(seconds) = int(spec, "activeDeadlineSeconds").filter(|seconds| !possible.contains(seconds)) {
+        let detail = format!("must be between 1 and {}, inclusive", i32::MAX);
+        errors.push(invalid(format!("{path}.activeDeadlineSeconds"), seconds, &detail));
     }
     if let Some(seconds) = int(spec, "terminationGracePeriodSeconds").filter(|seconds| *seconds < 0) {
         let detail = "must be greater than or equal to 0";

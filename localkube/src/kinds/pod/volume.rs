@@ -99,11 +99,9 @@ fn source(errors: &mut Vec<FieldError>, volume: &Value, path: &str) {
         _ => {}
     }
     match *kind {
-        "emptyDir" => {
-            if amount(&source["sizeLimit"]).is_some_and(|limit| limit.is_negative()) {
-                let detail = "SizeLimit field must be a valid resource quantity";
-                errors.push(forbidden(format!("{path}.sizeLimit"), detail));
-            }
+        "emptyDir" if amount(&source["sizeLimit"]).is_some_and(|limit| limit.is_negative()) => {
+            let detail = "SizeLimit field must be a valid resource quantity";
+            errors.push(forbidden(format!("{path}.sizeLimit"), detail));
         }
         "hostPath" if text(source, "path").split('/').any(|part| part == "..") => {
             errors.push(invalid(format!("{path}.path"), text(source, "path"), "must not contain '..'"));

@@ -86,6 +86,14 @@ pub fn sentence(level: Level, spec: &Value) -> Option<String> {
     Some(format!("PodSecurity \"{}:latest\": {}", level.name(), found.join(", ")))
 }
 
+/// The reasons alone, without who and what, as warnings about pods that exist already give them.
+pub fn reasons(level: Level, spec: &Value) -> String {
+    let found = violations(level, spec);
+    let reasons: Vec<&str> =
+        found.iter().map(|one| one.split_once(" (").map_or(one.as_str(), |(head, _)| head)).collect();
+    reasons.join(", ")
+}
+
 /// The specification of the pods that an object is or makes; `None` for other kinds.
 pub fn pod_spec<'a>(kind: &str, object: &'a Value) -> Option<&'a Value> {
     match kind {
