@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Server,
     negotiate::{Encoding, accept, aggregated},
-    respond,
+    openapi, respond,
 };
 use crate::{
     resource::{GROUP_ORDER, Resource},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The Kubernetes version whose behaviour this is.
-const VERSION: &str = "v1.36.2";
+pub(super) const VERSION: &str = "v1.36.2";
 
 /// Answers paths that are not about objects; none for those that are.
 pub(super) fn serve(server: &Server, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response> {
@@ -40,6 +40,10 @@ pub(super) fn serve(server: &Server, method: &Method, path: &str, headers: &Head
                 json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
             }
         },
+        ["openapi", "v3", rest @ ..] => {
+            return Some(openapi::serve(server, rest).unwrap_or_else(respond::no_path));
+        }
+        [""] => json!({"paths": paths(server)}),
         ["apis", name] => {
             if !groups(server).iter().any(|group| group == name) {
                 return Some(respond::no_path());
@@ -63,6 +67,28 @@ pub(super) fn serve(server: &Server, method: &Method, path: &str, headers: &Head
     }
     let encoding = accept(headers, false).map_or(Encoding::Json, |representation| representation.encoding);
     Some(respond::encoded(200, encoding, &body))
+}
+
+/// Every path that is not about objects.
+fn paths(server: &Server) -> Vec<String> {
+    let fixed = [
+        ".well-known/openid-configuration",
+        "api",
+        "api/v1",
+        "apis",
+        "healthz",
+        "livez",
+        "openapi/v3",
+        "readyz",
+        "version",
+    ];
+    let mut paths: Vec<String> = fixed.iter().map(|path| format!("/{path}")).collect();
+    for group in groups(server) {
+        paths.push(format!("/apis/{group}"));
+        paths.extend(versions(server, &group).iter().map(|version| format!("/apis/{group}/{version}")));
+    }
+    paths.sort();
+    paths
 }
 
 fn version() -> Value {

@@ -14,6 +14,7 @@ mod manager;
 mod meta;
 mod namespace;
 mod negotiate;
+mod openapi;
 mod options;
 mod read;
 mod request;

@@ -54,14 +54,14 @@ pub(super) fn list(call: &Call) -> Result<Response, Status> {
     let mut objects = Vec::new();
     let mut more = None;
     while let Some(object) = rest.next() {
-        if !selection.matches(&object) {
-            continue;
-        }
+        // As the API server does, a full page ends before it is known whether what follows matches.
         if limit.is_some_and(|limit| objects.len() == limit) {
             more = Some(1 + rest.by_ref().count());
             break;
         }
-        objects.push(object);
+        if selection.matches(&object) {
+            objects.push(object);
+        }
     }
     let mut metadata = json!({"resourceVersion": revision.to_string()});
     if let (Some(remaining), Some(last)) = (more, objects.last()) {

@@ -149,7 +149,7 @@ fn scale_of(object: &Value) -> Value {
 }
 
 /// A selector as the query of a list takes it.
-fn selector_text(selector: &Value) -> String {
+pub(super) fn selector_text(selector: &Value) -> String {
     let labels = if selector["matchLabels"].is_object() { &selector["matchLabels"] } else { selector };
     let mut terms: Vec<String> = labels
         .as_object()

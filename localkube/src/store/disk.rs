@@ -14,6 +14,9 @@ const OBJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("objects"
 const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
 /// Grows when an older program could not read what a newer one wrote.
 const FORMAT: u64 = 1;
+/// Where the sequence of a new store begins. Not at 1: a resourceVersion from the life of a directory that was removed
+/// is then more likely refused as too old than taken for one of ours.
+const FIRST_REVISION: u64 = 100;
 /// redb's own cache; reads are served from our memory, so it only has to hold what a commit touches.
 const CACHE_BYTES: usize = 2 << 20;
 
@@ -61,7 +64,7 @@ impl Disk {
         self.prepare(path)?;
         let transaction = self.database.begin_read()?;
         let facts = transaction.open_table(FACTS)?;
-        let revision = facts.get("revision")?.map_or(1, |value| value.value());
+        let revision = facts.get("revision")?.map_or(FIRST_REVISION, |value| value.value());
         let mut memory = Memory::new(revision);
         for entry in transaction.open_table(OBJECTS)?.iter()? {
             let (key, json) = entry?;
@@ -85,7 +88,7 @@ impl Disk {
                 Some(FORMAT) => {}
                 None if known == 0 => {
                     facts.insert("format", FORMAT)?;
-                    facts.insert("revision", 1)?;
+                    facts.insert("revision", FIRST_REVISION)?;
                     transaction.open_table(OBJECTS)?;
                 }
                 other => {

@@ -1,12 +1,26 @@
 //! Tables, as `kubectl get` prints them.
 
+mod cells;
+mod pod;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::{collections::HashMap, sync::OnceLock};
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{meta, request::Call, respond};
-use crate::status::Status;
+use super::{request::Call, respond};
+use crate::{resource::Resource, status::Status};
+
+/// Column definitions by storage resource; see `localkube/openapi/generate.py`.
+const COLUMNS: &str = include_str!("../../../openapi/columns.json");
 
 /// The objects as a `meta.k8s.io/v1` Table.
+///
+/// # Errors
+/// 400 for an `includeObject` that is none.
 pub(super) fn of_objects(call: &Call, objects: &[Value], metadata: Value) -> Result<Value, Status> {
     let include = call.query.get("includeObject").unwrap_or("Metadata");
     if !matches!(include, "Metadata" | "Object" | "None") {
@@ -17,7 +31,10 @@ pub(super) fn of_objects(call: &Call, objects: &[Value], metadata: Value) -> Res
     }
     let now = Timestamp::now();
     let row = |object: &Value| {
-        let mut row = json!({"cells": cells(object, now)});
+        let mut row = json!({"cells": cells::of(&call.resource, object, now)});
+        if let Some(conditions) = pod::conditions(&call.resource, object) {
+            row["conditions"] = conditions;
+        }
         row["object"] = match include {
             "Object" => object.clone(),
             "None" => Value::Null,
@@ -29,20 +46,13 @@ pub(super) fn of_objects(call: &Call, objects: &[Value], metadata: Value) -> Res
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": metadata,
-        "columnDefinitions": columns(),
+        "columnDefinitions": columns(&call.resource),
         "rows": objects.iter().map(row).collect::<Vec<_>>(),
     }))
 }
 
-fn columns() -> Value {
-    json!([
-        {"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0},
-        {"name": "Age", "type": "string", "format": "", "description": "", "priority": 0},
-    ])
-}
-
-fn cells(object: &Value, now: Timestamp) -> Value {
-    let age = meta::parse_time(&object["metadata"]["creationTimestamp"]);
-    let age = age.map_or_else(|| "<unknown>".to_owned(), |since| format!("{}s", now.as_second() - since.as_second()));
-    json!([object["metadata"]["name"], age])
+fn columns(resource: &Resource) -> Value {
+    static PARSED: OnceLock<HashMap<String, Value>> = OnceLock::new();
+    let columns = PARSED.get_or_init(|| serde_json::from_str(COLUMNS).expect("a test parses the file"));
+    columns.get(&resource.storage).or_else(|| columns.get("*")).cloned().unwrap_or_default()
 }
