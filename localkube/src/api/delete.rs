@@ -23,12 +23,12 @@ const ORPHAN: &str = "orphan";
 
 /// `meta/v1.DeleteOptions`, from the body or the query.
 #[derive(Debug, Default)]
-struct DeleteOptions {
+pub(super) struct DeleteOptions {
     grace_seconds: Option<i64>,
     uid: Option<String>,
     resource_version: Option<String>,
     propagation: Option<Propagation>,
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ enum Propagation {
 }
 
 /// What became of the object.
-enum Outcome {
+pub(super) enum Outcome {
     /// It stays until its finalizers or its grace period are over.
     Pending(Value),
     /// It is gone; this is the last of it.
@@ -98,7 +98,7 @@ fn returns_object(plural: &str) -> bool {
     )
 }
 
-async fn delete_one(call: &Call, name: &str, options: &DeleteOptions) -> Result<Outcome, Status> {
+pub(super) async fn delete_one(call: &Call, name: &str, options: &DeleteOptions) -> Result<Outcome, Status> {
     let resource = &call.resource;
     if resource.kind == "Namespace" && namespace::IMMORTAL.contains(&name) {
         return Err(Status::forbidden(resource, name, "this namespace may not be deleted"));
@@ -251,8 +251,13 @@ fn set_finalizers(call: &Call, object: &mut Value, options: &DeleteOptions) -> b
 
 impl DeleteOptions {
     fn parse(call: &Call) -> Result<Self, Status> {
-        let dry_run = options::dry_run(&call.query, "DeleteOptions")?;
         let body = if call.body.is_empty() { json!({}) } else { Self::body(call)? };
+        Self::of(call, &body)
+    }
+
+    /// The options in an object; the query has the rest.
+    pub(super) fn of(call: &Call, body: &Value) -> Result<Self, Status> {
+        let dry_run = options::dry_run(&call.query, "DeleteOptions")?;
         let in_query = |name: &str| call.query.get(name);
         let policy = body["propagationPolicy"].as_str().or(in_query("propagationPolicy"));
         let orphan = body["orphanDependents"].as_bool().or(in_query("orphanDependents").map(|value| value == "true"));

@@ -1,5 +1,6 @@
 //! `metadata`: what the server sets, what a write may not change.
 
+use http::Method;
 use jiff::{Timestamp, tz::TimeZone};
 use rand::Rng as _;
 use serde_json::{Value, json};
@@ -92,6 +93,15 @@ pub(super) fn update(call: &Call, object: &mut Value, live: &Value, stored: &Sto
     let name = &stored.key.name;
     let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
     let live_uid = live["uid"].as_str().unwrap_or_default();
+    if !uid.is_empty() && uid != live_uid && call.method == Method::PATCH {
+        let error = FieldError {
+            path: "metadata.uid".to_owned(),
+            kind: FieldErrorKind::Invalid,
+            message: format!("Invalid value: \"{uid}\": field is immutable"),
+        };
+        // The API server validates metadata twice, and says so.
+        return Err(Status::invalid(&call.resource.group, &call.resource.kind, name, &[error.clone(), error]));
+    }
     if !uid.is_empty() && uid != live_uid {
         let key = &stored.key;
         let path = [key.resource.as_str(), key.namespace.as_str(), name.as_str()];
@@ -113,6 +123,8 @@ pub(super) fn update(call: &Call, object: &mut Value, live: &Value, stored: &Sto
             };
             return Err(Status::invalid(&call.resource.group, &call.resource.plural, name, &[error]));
         }
+    } else if version.parse::<u64>().is_err() {
+        return Err(Status::new(500, "", format!("strconv.ParseUint: parsing {version:?}: invalid syntax")));
     } else if version != stored.revision.to_string() {
         return Err(modified(call, name));
     }

@@ -10,6 +10,8 @@ mod bootstrap;
 mod convert;
 mod delete;
 mod discovery;
+mod evict;
+mod log;
 mod manager;
 mod meta;
 mod namespace;
@@ -27,7 +29,7 @@ mod table;
 mod watch;
 mod write;
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use axum::{
     Router,
@@ -60,8 +62,19 @@ pub struct Server {
     resources: RwLock<Arc<Vec<Arc<Resource>>>>,
     /// Held while a Service gets addresses and ports, until it is stored.
     addresses: tokio::sync::Mutex<()>,
+    /// Where pods run, once Docker answers.
+    pub(crate) node: OnceLock<Node>,
     /// Ends the watches, which would otherwise keep connections open for minutes.
     pub(crate) stopping: CancellationToken,
+}
+
+/// What the API server asks the node's container engine for: the output of containers.
+#[derive(Debug)]
+pub struct Node {
+    /// The engine.
+    pub docker: bollard::Docker,
+    /// Whose containers.
+    pub cluster_id: String,
 }
 
 /// Who makes a request.
@@ -92,8 +105,15 @@ impl Server {
             options,
             resources: RwLock::new(Arc::new(resources)),
             addresses: tokio::sync::Mutex::new(()),
+            node: OnceLock::new(),
             stopping: CancellationToken::new(),
         })
+    }
+
+    /// From now on the node answers.
+    pub fn attach(&self, node: Node) {
+        // A process has one node; were there another, the first would go on.
+        let _ = self.node.set(node);
     }
 
     /// Ends every watch, so that their connections can close.

@@ -17,6 +17,7 @@ const BODY_BYTES: usize = 3 << 20;
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) server: Arc<Server>,
+    pub(super) method: Method,
     pub(super) resource: Arc<Resource>,
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
@@ -56,6 +57,7 @@ impl Call {
     pub(super) fn detached(&self) -> Self {
         Self {
             server: Arc::clone(&self.server),
+            method: self.method.clone(),
             resource: Arc::clone(&self.resource),
             namespace: self.namespace.clone(),
             name: self.name.clone(),
@@ -127,6 +129,7 @@ pub(super) async fn serve(server: Arc<Server>, request: http::Request<Body>) -> 
     };
     let call = Call {
         server,
+        method: parts.method,
         resource: place.resource,
         namespace: place.namespace,
         name: place.name,
@@ -137,14 +140,14 @@ pub(super) async fn serve(server: Arc<Server>, request: http::Request<Body>) -> 
         body,
         user: parts.extensions.get::<User>().cloned().unwrap_or_else(User::admin),
     };
-    match dispatch(call, &parts.method).await {
+    match dispatch(call).await {
         Ok(response) => response,
         Err(status) => respond::failure(&status),
     }
 }
 
-async fn dispatch(call: Call, method: &Method) -> Result<Response, Status> {
-    let verb = verb(&call, method).ok_or_else(Status::method_not_allowed)?;
+async fn dispatch(call: Call) -> Result<Response, Status> {
+    let verb = verb(&call).ok_or_else(Status::method_not_allowed)?;
     if let Some(subresource) = call.subresource.as_deref() {
         let known = call.resource.subresource(subresource).ok_or_else(not_served)?;
         if !known.verbs.contains(&verb) {
@@ -175,10 +178,10 @@ async fn dispatch(call: Call, method: &Method) -> Result<Response, Status> {
 }
 
 /// The request's verb in the words of discovery.
-fn verb(call: &Call, method: &Method) -> Option<&'static str> {
+fn verb(call: &Call) -> Option<&'static str> {
     let everywhere = call.resource.namespaced && call.namespace.is_none();
     let on_object = call.name.is_some();
-    Some(match *method {
+    Some(match call.method {
         Method::GET | Method::HEAD if call.watch => "watch",
         Method::GET | Method::HEAD if on_object => "get",
         Method::GET | Method::HEAD if call.query.flag("watch") => "watch",

@@ -90,6 +90,32 @@ impl Requirement {
     }
 }
 
+/// Whether labels match a `metav1.LabelSelector`.
+pub(super) fn matches_selector(selector: &Value, labels: &[(String, String)]) -> bool {
+    let equal = selector["matchLabels"].as_object().into_iter().flatten().map(|(key, value)| Requirement {
+        key: key.clone(),
+        operator: Operator::In,
+        values: value.as_str().map(str::to_owned).into_iter().collect(),
+    });
+    let expressions = selector["matchExpressions"].as_array().into_iter().flatten().map(|expression| Requirement {
+        key: expression["key"].as_str().unwrap_or_default().to_owned(),
+        operator: match expression["operator"].as_str() {
+            Some("NotIn") => Operator::NotIn,
+            Some("Exists") => Operator::Exists,
+            Some("DoesNotExist") => Operator::Absent,
+            _ => Operator::In,
+        },
+        values: expression["values"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+    });
+    equal.chain(expressions).all(|requirement| requirement.matches(labels))
+}
+
 /// The value that a field selector compares: the field's text, empty where there is none.
 fn text_at(object: &Value, path: &str) -> String {
     let path = match path {

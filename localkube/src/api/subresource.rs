@@ -4,7 +4,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::{
-    convert, meta, options, read,
+    convert, evict, log, meta, options, read,
     request::Call,
     respond,
     write::{self, Ownership, Refused},
@@ -17,7 +17,8 @@ const ATTEMPTS: usize = 64;
 pub(super) async fn serve(call: Call, verb: &str) -> Result<Response, Status> {
     match (call.resource.plural.as_str(), call.subresource.as_deref().unwrap_or_default()) {
         ("pods", "binding") => bind(&call).await,
-        ("pods", "eviction") => evict(&call).await,
+        ("pods", "eviction") => evict::create(&call).await,
+        ("pods", "log") => log::serve(&call).await,
         ("namespaces", "finalize") => finalize(&call).await,
         (_, subresource) => {
             let message = format!("the subresource {subresource} is not served ({verb})");
@@ -31,13 +32,17 @@ fn body(call: &Call) -> Result<Value, Status> {
 }
 
 /// Changes the object through a function of its present state.
-async fn modify(call: &Call, dry_run: bool, change: impl Fn(&Value) -> Result<Value, Status>) -> Result<Value, Status> {
-    let manager = call.manager();
+async fn modify(
+    call: &Call,
+    dry_run: bool,
+    ownership: Ownership<'_>,
+    change: impl Fn(&Value) -> Result<Value, Status>,
+) -> Result<Value, Status> {
     for _ in 0..ATTEMPTS {
         let stored = read::found(call)?;
         let live = convert::shown(&call.resource, &stored);
         let object = change(&live)?;
-        match write::replace(call, &stored, &live, object, Ownership::Track(&manager), dry_run).await {
+        match write::replace(call, &stored, &live, object, ownership, dry_run).await {
             Ok(object) => return Ok(object),
             Err(Refused::Status(status)) => return Err(status),
             Err(Refused::Raced) => {}
@@ -55,7 +60,7 @@ async fn bind(call: &Call) -> Result<Response, Status> {
     if node.is_empty() {
         return Err(Status::bad_request("the binding names no node"));
     }
-    modify(call, dry_run, |live| {
+    modify(call, dry_run, Ownership::Nobody, |live| {
         if !live["metadata"]["deletionTimestamp"].is_null() {
             let why = format!("pod {name} is being deleted, cannot be assigned to a host");
             return Err(Status::conflict(&call.resource, &name, &why));
@@ -93,7 +98,8 @@ async fn finalize(call: &Call) -> Result<Response, Status> {
     let dry_run = options::dry_run(&call.query, "UpdateOptions")?;
     let wanted = body(call)?;
     meta::check_name(call, &mut wanted.clone())?;
-    let object = modify(call, dry_run, |live| {
+    let manager = call.manager();
+    let object = modify(call, dry_run, Ownership::Track(&manager), |live| {
         let mut namespace = live.clone();
         namespace["spec"]["finalizers"] = wanted["spec"]["finalizers"].clone();
         if let Some(spec) = namespace["spec"].as_object_mut().filter(|_| wanted["spec"]["finalizers"].is_null()) {
@@ -106,10 +112,4 @@ async fn finalize(call: &Call) -> Result<Response, Status> {
     })
     .await?;
     respond::object(call, 200, object, &[])
-}
-
-/// A deletion that disruption budgets may forbid.
-async fn evict(call: &Call) -> Result<Response, Status> {
-    let _ = body(call)?;
-    Err(Status::new(501, "NotImplemented", "eviction is not served"))
 }

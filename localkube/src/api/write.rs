@@ -32,6 +32,8 @@ pub(super) enum Ownership<'a> {
     Track(&'a str),
     /// Server-side apply has recorded it already.
     Applied,
+    /// Nobody: the API server does not record what bindings write.
+    Nobody,
 }
 
 /// Why a write was not made.
@@ -350,6 +352,10 @@ pub(super) async fn replace(
     meta::update(call, &mut object, live, stored)?;
     kinds::set_defaults(resource, &mut object);
     kinds::prepare_update(resource, subresource, &mut object, live);
+    if subresource == Some("binding") {
+        // Where a pod runs is no new specification of it.
+        object["metadata"]["generation"] = live["metadata"]["generation"].clone();
+    }
     if let Ownership::Track(manager) = ownership {
         track(call, Some(live), &mut object, manager);
     }

@@ -32,6 +32,8 @@ pub struct Options {
     pub api_port: Option<u16>,
     /// The port of the image registry; likewise.
     pub registry_port: Option<u16>,
+    /// Serve the API alone: Docker is left out, and pods stay pending.
+    pub without_node: bool,
 }
 
 /// Why serving failed.
@@ -115,7 +117,7 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
     let registry_listener = bind(options.registry_port.or(cluster.registry_port), "image registry").await?;
     let (api_address, registry_address) = (address(&api_listener)?, address(&registry_listener)?);
     if cluster.api_port.is_none() {
-        let docker = connect().await.ok();
+        let docker = if options.without_node { None } else { connect().await.ok() };
         let subnet = kubelet::choose_subnet(docker.as_ref(), &cluster.id, &options.directory).await;
         cluster.service_cidr = subnet.map_err(Error::Network)?.services();
     }
@@ -141,7 +143,7 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
     let serving_images = tokio::spawn(listener::serve(registry_listener, None, images, stop.clone()));
     let working = [
         tokio::spawn(controllers::run(api::client(&router, "kube-controller-manager"))),
-        tokio::spawn(node(router.clone(), cluster.clone(), options.directory.clone())),
+        tokio::spawn(node(Arc::clone(&server), router.clone(), cluster.clone(), options.clone())),
     ];
 
     directory.announce(&cluster, &authority.certificate, &token)?;
@@ -165,7 +167,10 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
 }
 
 /// The part that needs Docker, which may not be there yet: the API is served without it.
-async fn node(router: axum::Router, cluster: Cluster, directory: PathBuf) {
+async fn node(server: Arc<api::Server>, router: axum::Router, cluster: Cluster, options: Options) {
+    if options.without_node {
+        return;
+    }
     let mut told = false;
     let docker = loop {
         match connect().await {
@@ -182,7 +187,8 @@ async fn node(router: axum::Router, cluster: Cluster, directory: PathBuf) {
         tracing::error!(cidr = cluster.service_cidr, "pods cannot run: the service range is not one of this program's");
         return;
     };
-    let options = kubelet::Options::new(NODE, cluster.id, directory, subnet);
+    server.attach(api::Node { docker: docker.clone(), cluster_id: cluster.id.clone() });
+    let options = kubelet::Options::new(NODE, cluster.id, options.directory, subnet);
     let kubelet = kubelet::run(api::client(&router, "kubelet"), docker.clone(), options.clone());
     let proxy = proxy::run(api::client(&router, "kube-proxy"), docker, options);
     tokio::join!(kubelet, proxy);
