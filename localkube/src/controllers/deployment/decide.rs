@@ -54,8 +54,15 @@ pub(super) fn wanted(set: &ReplicaSet) -> i32 {
     set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
+/// The available pods, without those that the ReplicaSet has been told to give up and has not yet.
 fn available(set: &ReplicaSet) -> i32 {
-    set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0)
+    set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0).min(wanted(set))
+}
+
+/// Whether the status is about the present size. Sized up again before it noticed that it was sized down, a ReplicaSet
+/// still reports pods that are going.
+fn is_current(set: &ReplicaSet) -> bool {
+    wanted(set) == 0 || set.status.as_ref().and_then(|status| status.observed_generation) >= set.metadata.generation
 }
 
 /// The replicas asked for by a Deployment.
@@ -113,6 +120,9 @@ pub(super) fn roll(deployment: &Deployment, sets: &Sets) -> Vec<Resize> {
     };
     if size != wanted(new) {
         return vec![Resize { set: new.clone(), to: size }];
+    }
+    if !sets.all().all(|set| is_current(set)) {
+        return Vec::new();
     }
     let least = replicas(deployment) - max_unavailable(deployment);
     // What the new ReplicaSet promises and has not yet must not be counted on twice.

@@ -125,7 +125,7 @@ fn some(number: i32) -> Option<i32> {
 /// The numbers that the ReplicaSets show, and whether they are enough.
 pub(super) fn counted(deployment: &Deployment, sets: &Sets, now: &Time) -> DeploymentStatus {
     let sum = |field: &dyn Fn(&ReplicaSet) -> Option<i32>| sets.all().filter_map(|set| field(set)).sum::<i32>();
-    let available = sets.available();
+    let available = sum(&|set| set.status.as_ref()?.available_replicas);
     let before = deployment.status.clone().unwrap_or_default();
     let mut status = DeploymentStatus {
         observed_generation: deployment.metadata.generation,

@@ -64,6 +64,11 @@ impl Expectations {
         self.known().deleted.entry(owner.to_owned()).or_default().insert(pod.to_owned(), Instant::now());
     }
 
+    /// Whether the pod was deleted and the cache does not show it yet.
+    pub(super) fn is_leaving(&self, owner: &str, pod: &str) -> bool {
+        self.known().deleted.get(owner).is_some_and(|waiting| waiting.contains_key(pod))
+    }
+
     /// The cache shows the pod; `going` if it is being deleted or gone.
     pub(super) fn observe(&self, owner: &str, pod: &str, going: bool) {
         let mut known = self.known();

@@ -114,7 +114,7 @@ impl Controller {
         // Asked before the pods are read: what the cache shows later than this only makes the count more exact.
         let may_act = self.expectations.met(&uid) && set.metadata.deletion_timestamp.is_none();
         let all = self.context.caches.pods.list(&key.0);
-        let active = self.claim(&set, &all).await?;
+        let mut active = self.claim(&set, &all).await?;
         let mut result = Ok(());
         if may_act {
             let related = self.related(&set, &all);
@@ -126,6 +126,8 @@ impl Controller {
                 }
             };
         }
+        // A status that still counts pods on their way out would let a rollout count on them.
+        active.retain(|pod| !self.expectations.is_leaving(&uid, &pod.uid().unwrap_or_default()));
         let words = result.as_ref().err().map(|(reason, error)| (*reason, context::words(error)));
         let failure = words.as_ref().map(|(reason, message)| Failure { reason, message });
         let terminating =
