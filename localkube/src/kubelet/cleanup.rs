@@ -152,6 +152,16 @@ async fn images(docker: &Docker, cluster_id: Option<&str>, registry: Option<&str
         .chain(registry.map(|registry| format!("{registry}/")))
         .collect();
     let mut count = 0;
+    if let Some(id) = cluster_id {
+        // Node images of versions before this one, with or without a name.
+        let filters = Some(names::filter(&[(names::CLUSTER, id)]));
+        for image in docker.list_images(Some(ListImagesOptions { all: true, filters, ..Default::default() })).await? {
+            let force = RemoveImageOptions { force: true, ..Default::default() };
+            if docker.remove_image(&image.id, Some(force), None).await.is_ok() {
+                count += 1;
+            }
+        }
+    }
     for image in docker.list_images(Some(ListImagesOptions { digests: true, ..Default::default() })).await? {
         // Tags first: an image that keeps none of its names goes with the last.
         let digests = image.repo_digests.iter();

@@ -45,8 +45,7 @@ impl Exits {
 
     /// Waits for the container's end and returns what the engine knows of it; nothing when it was removed.
     pub(super) async fn wait(&self, id: &str) -> Option<ContainerInspectResponse> {
-        let mut news =
-            self.waiting.lock().expect("no holder panics").entry(id.to_owned()).or_default().subscribe();
+        let mut news = self.waiting.lock().expect("no holder panics").entry(id.to_owned()).or_default().subscribe();
         loop {
             match self.docker.inspect_container(id, None::<InspectContainerOptions>).await {
                 Ok(found) if found.state.as_ref().and_then(|state| state.running) == Some(true) => {}

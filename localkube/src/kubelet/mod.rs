@@ -75,6 +75,8 @@ pub struct Options {
     pub subnet: Subnet,
     /// Which addresses the proxy sends connections to: shared with [`crate::proxy::run`].
     pub traffic: Traffic,
+    /// Held while the network and the node image are made: kubelet and proxy both need them first.
+    preparing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Options {
@@ -91,6 +93,7 @@ impl Options {
             directory: cleanup::absolute(directory.as_ref()),
             subnet,
             traffic: Traffic::default(),
+            preparing: Arc::default(),
         }
     }
 }
@@ -118,11 +121,7 @@ impl Kubelet {
     /// Makes the network and the node image, trying until they are there.
     async fn prepare(&self) {
         loop {
-            let result = async {
-                network::ensure(&self.docker, &self.options).await.map_err(|error| error.to_string())?;
-                sandbox::ensure_image(&self.docker, &self.options).await
-            };
-            match result.await {
+            match prepare(&self.docker, &self.options).await {
                 Ok(()) => break,
                 Err(error) => tracing::warn!(error, "pods cannot be started yet"),
             }
@@ -143,6 +142,16 @@ impl Kubelet {
         let patch = json!({"metadata": {"uid": names::uid(pod)}, "status": status});
         api.patch_status(names::name(pod), &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
     }
+}
+
+/// Makes the network and the node image, if they aren't there.
+///
+/// # Errors
+/// What the engine says.
+pub(crate) async fn prepare(docker: &Docker, options: &Options) -> Result<(), String> {
+    let _alone = options.preparing.lock().await;
+    network::ensure(docker, options).await.map_err(|error| error.to_string())?;
+    sandbox::ensure_image(docker, options).await
 }
 
 /// Whether an error means that the engine didn't answer, rather than that it refused.

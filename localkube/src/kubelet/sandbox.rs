@@ -96,7 +96,7 @@ pub(super) async fn start(kubelet: &Kubelet, pod: &Pod, places: &Places) -> Resu
 }
 
 /// The sandbox's address in the cluster's network; nothing for a pod in the host's.
-pub(super) fn address(found: &ContainerInspectResponse) -> Option<String> {
+pub(crate) fn address(found: &ContainerInspectResponse) -> Option<String> {
     let networks = found.network_settings.as_ref()?.networks.as_ref()?;
     networks.values().find_map(|network| network.ip_address.clone()).filter(|address| !address.is_empty())
 }

@@ -21,6 +21,11 @@ impl Traffic {
         });
     }
 
+    /// Adds to the record.
+    pub(super) fn add(&self, addresses: HashSet<IpAddr>) {
+        self.addresses.send_modify(|known| known.extend(addresses));
+    }
+
     /// Waits until no connection is sent to the address.
     pub(crate) async fn left(&self, address: IpAddr) {
         // The sender lives as long as self.
