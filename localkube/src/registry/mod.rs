@@ -1,7 +1,7 @@
 //! An OCI registry (distribution-spec 1.1) over a directory, for images built on this machine.
 //!
-//! [`name`] (what can be asked for), [`storage`] (the directory), [`uploads`], [`blobs`], [`manifests`] and
-//! [`listing`] (the endpoints). It has no authentication: it is served on loopback, where Docker talks plain HTTP.
+//! `name` (what can be asked for), `storage` (the directory), `uploads`, `blobs`, `manifests` and
+//! `listing` (the endpoints). It has no authentication: it is served on loopback, where Docker talks plain HTTP.
 
 mod blobs;
 mod error;

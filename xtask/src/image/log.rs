@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fs,
-    io::{self, BufWriter, Write as _},
+    io::{self, LineWriter, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -20,8 +20,8 @@ const KEEP: usize = 20;
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
-    /// None once writing has failed: a full disk is no reason to stop a build that works.
-    file: Option<BufWriter<fs::File>>,
+    /// By lines, for who follows it. None once writing has failed: a full disk is no reason to stop a build that works.
+    file: Option<LineWriter<fs::File>>,
     tail: VecDeque<String>,
 }
 
@@ -38,7 +38,7 @@ impl Log {
         };
         let failed = |error: io::Error| Error::failed(format!("write {}", path.display())).source(&error);
         let file = open().map_err(failed)?;
-        Ok(Self { path, file: Some(BufWriter::new(file)), tail: VecDeque::new() })
+        Ok(Self { path, file: Some(LineWriter::new(file)), tail: VecDeque::new() })
     }
 
     pub(super) fn line(&mut self, line: &str) {

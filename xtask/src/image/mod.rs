@@ -1,7 +1,7 @@
 //! From the source tree to an image: the tag, what it is made from, and the build through the Docker Engine API.
 //!
-//! [`source`] names the version, [`fingerprint`] tells whether there is anything to do, [`host`] or [`dockerfile`]
-//! builds, [`reference`] holds the names that the other stages use.
+//! `source` names the version, `fingerprint` tells whether there is anything to do, `host` or `dockerfile`
+//! builds, `reference` holds the names that the other stages use.
 
 mod archive;
 mod dockerfile;

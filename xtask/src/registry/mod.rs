@@ -1,6 +1,6 @@
 //! Pushing the image; after it, only its digest travels.
 //!
-//! The providers are a closed set, chosen in [`choose`]: [`local`] is the registry of the local environment.
+//! The providers are a closed set, chosen in [`choose`]: `local` is the registry of the local environment.
 
 mod client;
 mod local;

@@ -303,6 +303,37 @@ async fn a_registry_that_does_not_answer_is_named() {
     assert!(error.causes.iter().any(|cause| cause.contains("Connection refused")), "{error:?}");
 }
 
+/// Docker answers 200 and tells of the failure in the stream that follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_is_refused_says_so_and_leaves_no_name_behind() {
+    let project = Project::new().await;
+    let built = project.build().await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let refuse = async |request: axum::extract::Request| {
+        let status = match (request.method().as_str(), request.uri().path()) {
+            ("GET", "/v2/") => 200,
+            ("GET" | "HEAD", _) => 404,
+            _ => 403,
+        };
+        let body = r#"{"errors":[{"code":"DENIED","message":"the disk is full"}]}"#;
+        http::Response::builder()
+            .status(status)
+            .header("content-type", "application/json")
+            .body(body.to_owned())
+            .unwrap()
+    };
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(refuse)).await.unwrap() });
+
+    let provider = registry::choose(&project.environment(Builder::Host), address);
+    let error = registry::push(&project.docker, &provider, &built, &Step::silent()).await.unwrap_err();
+    assert_eq!(error.message, format!("push {address}/{}:{}", project.name, built.tag));
+    assert!(error.causes.iter().any(|cause| cause.contains("the disk is full")), "{error:?}");
+    let names = output("docker", &["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+    let names: Vec<&str> = names.lines().filter(|name| name.contains(&project.name)).collect();
+    assert_eq!(names, [built.name()]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dockerfile_is_built_by_buildkit() {
     let project = Project::new().await;
