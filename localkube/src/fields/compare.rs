@@ -65,8 +65,8 @@ fn visit(
         }
     } else if form == Form::Map {
         let none = Map::new();
-        let map = |value: Option<&'_ Value>| value.and_then(Value::as_object).cloned().unwrap_or_else(|| none.clone());
-        let (old_map, new_map) = (map(old), map(new));
+        let old_map = old.and_then(Value::as_object).unwrap_or(&none);
+        let new_map = new.and_then(Value::as_object).unwrap_or(&none);
         for name in old_map.keys().chain(new_map.keys().filter(|name| !old_map.contains_key(*name))) {
             if let Some(child) = node.child(name) {
                 path.push(field(name));

@@ -24,11 +24,14 @@ pub(super) fn merge(node: Node<'_>, left: Option<&Value>, right: Option<&Value>)
         return Ok(right.or(left).cloned());
     }
     if form == Form::Map {
-        let map = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
-        return merge_maps(node, &map(left), &map(right)).map(Some);
+        let none = Map::new();
+        let left = left.and_then(Value::as_object).unwrap_or(&none);
+        let right = right.and_then(Value::as_object).unwrap_or(&none);
+        return merge_maps(node, left, right).map(Some);
     }
-    let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
-    merge_lists(node, form, &list(left), &list(right)).map(Some)
+    let left = left.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let right = right.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    merge_lists(node, form, left, right).map(Some)
 }
 
 fn merge_maps(node: Node<'_>, left: &Map<String, Value>, right: &Map<String, Value>) -> Result<Value, String> {

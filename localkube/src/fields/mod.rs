@@ -166,9 +166,11 @@ impl Request<'_> {
         let version = self.manager.api_version.to_owned();
         let former = owners.remove(&id);
         let time = former.as_ref().and_then(|former| former.time.clone());
+        // Where nothing was given up nothing is to be removed.
+        let gave_up = former.as_ref().is_some_and(|former| !former.set.difference(&set).is_empty());
         owners.insert(id.clone(), Owned { set, version, time });
         let object = match &former {
-            Some(former) if !former.set.is_empty() => prune(node, &merged, &owners, &former.set),
+            Some(former) if gave_up => prune(node, &merged, &owners, &former.set),
             _ => merged,
         };
         let comparison = compare(node, live, &object).without(&ignored);

@@ -87,9 +87,8 @@ fn merge_map(mut original: Object, mut patch: Object, node: Node<'_>) -> Result<
 fn without_directives(value: Value) -> Option<Value> {
     match value {
         Value::Object(mut map) => {
-            match map.remove(PATCH).as_ref().and_then(Value::as_str) {
-                Some("delete") => return None,
-                Some(_) | None => {}
+            if map.remove(PATCH).is_some_and(|directive| directive == "delete") {
+                return None;
             }
             map.retain(|name, value| {
                 name != RETAIN_KEYS

@@ -295,11 +295,9 @@ pub(crate) fn zero(of: &Type) -> Value {
 fn first_illegal(text: &str) -> usize {
     let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
     let bytes = text.as_bytes();
-    bytes.iter().position(|byte| !alphabet(*byte) && *byte != b'\n' && *byte != b'\r').map_or_else(
-        // All good but too short: the quantum that is not complete.
-        || bytes.len() - bytes.len() % 4,
-        |at| at,
-    )
+    let odd = bytes.iter().position(|byte| !alphabet(*byte) && *byte != b'\n' && *byte != b'\r');
+    // All good but too short: the quantum that is not complete.
+    odd.unwrap_or(bytes.len() - bytes.len() % 4)
 }
 
 fn unparsable_time(scalar: Scalar, text: &str) -> String {

@@ -11,7 +11,7 @@ mod decode;
 mod quantity;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use convert::canonical;
 pub use decode::{Decoded, FieldValidation, Format, configuration, decode, decode_as};
