@@ -82,9 +82,9 @@ async fn one(client: &Client, change: &Change, force: bool) -> Result<()> {
         }
     }
     let (params, patch) = (apply_params(force), Patch::Apply(&change.desired));
-    request::retry(|| api.patch(&object.name, &params, &patch))
-        .await
-        .map_err(|error| refused(&change.written, &change.desired, object, "apply", &error))?;
+    if let Err(error) = request::retry(|| api.patch(&object.name, &params, &patch)).await {
+        return Err(refused(client, &change.written, &change.desired, object, "apply", &error).await);
+    }
     if Stage::of(object) == Stage::Definitions {
         served(client, change).await?;
     }

@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod diff;
+mod fields;
 pub mod ownership;
 mod refusal;
 pub(crate) mod request;
@@ -195,7 +196,7 @@ async fn change(context: &Context<'_>, prepared: Prepared<'_>) -> Result<Change>
         (Err(kube::Error::Api(status)), None) if leaving && status.code == 409 => Action::Create,
         // Its kind comes with the CustomResourceDefinition that is applied before it.
         (Err(kube::Error::Api(status)), None) if served.planned && status.code == 404 => Action::Create,
-        (Err(error), _) => return Err(refused(written, &desired, &object, "plan", &error)),
+        (Err(error), _) => return Err(refused(client, written, &desired, &object, "plan", &error).await),
     };
     Ok(Change { object, action, served, desired, written: written.clone(), leaving })
 }

@@ -1,16 +1,17 @@
 //! What the API server refuses, told by the line of the manifest.
 
-use kube::core::Status;
+use kube::{Client, core::Status};
 use serde_json::Value;
 
-use super::{ObjectRef, request};
+use super::{ObjectRef, fields, request};
 use crate::{
     error::{Error, Place},
     manifests::Object,
 };
 
 /// An error for an object that the API server did not take.
-pub(crate) fn refused(
+pub(crate) async fn refused(
+    client: &Client,
     written: &Object,
     desired: &Value,
     object: &ObjectRef,
@@ -25,7 +26,7 @@ pub(crate) fn refused(
     }
     let unknown = unknown_fields(&status.message);
     if !unknown.is_empty() {
-        return refusal.unknown(&unknown);
+        return refusal.unknown(&unknown, fields::description(client, object).await.as_ref());
     }
     if !causes.is_empty() {
         let mut error = Error::failed(format!("{doing} {object}: the API server refuses it"));
@@ -72,10 +73,13 @@ impl Refusal<'_> {
         error
     }
 
-    fn unknown(&self, fields: &[String]) -> Error {
+    fn unknown(&self, unknown: &[String], description: Option<&Value>) -> Error {
         let mut error = Error::usage(format!("{} {}: {} has no such field", self.doing, self.object, self.object.kind));
-        for field in fields {
-            error = self.place(error, field, &format!("unknown field {field}"));
+        for field in unknown {
+            let path = index_path(self.desired, field);
+            let near = description.and_then(|description| fields::suggestion(description, self.object, &path));
+            let near = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+            error = self.place(error, field, &format!("unknown field {field}{near}"));
         }
         error
     }

@@ -1,6 +1,7 @@
 //! The whole binary, as a person runs it.
 
 mod command;
+mod delivery;
 mod image;
 mod kubectl;
 mod local;

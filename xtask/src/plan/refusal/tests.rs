@@ -32,3 +32,21 @@ fn unknown_fields_are_found_in_every_wording() {
     assert_eq!(unknown_fields(strict), ["spec.x", "spec.y"]);
     assert!(unknown_fields("conflict").is_empty());
 }
+
+#[test]
+fn a_near_field_is_found_in_the_clusters_description() {
+    let description = json!({"components": {"schemas": {
+        "io.k8s.api.apps.v1.Deployment": {
+            "x-kubernetes-group-version-kind": [{"group": "apps", "version": "v1", "kind": "Deployment"}],
+            "properties": {"spec": {"allOf": [{"$ref": "#/components/schemas/Spec"}]}}},
+        "Spec": {"properties": {"containers": {"items": {"$ref": "#/components/schemas/Container"}}}},
+        "Container": {"properties": {"image": {}, "imagePullPolicy": {}, "name": {}}}
+    }}});
+    let object =
+        ObjectRef { api_version: "apps/v1".into(), kind: "Deployment".into(), namespace: None, name: "a".into() };
+    let suggestion = |path| fields::suggestion(&description, &object, path);
+    assert_eq!(suggestion("spec.containers[0].imagePulPolicy").as_deref(), Some("imagePullPolicy"));
+    assert_eq!(suggestion("spec.contianers").as_deref(), Some("containers"));
+    assert_eq!(suggestion("spec.containers[0].nonsense"), None);
+    assert_eq!(suggestion("made.up.path"), None);
+}
