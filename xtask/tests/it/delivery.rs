@@ -110,9 +110,9 @@ fn copy(from: &Path, to: &Path) {
         let entry = entry.expect("an entry").path();
         let target = to.join(entry.file_name().expect("a name"));
         if entry.is_dir() {
-            copy(&entry, &target)
+            copy(&entry, &target);
         } else {
-            let _ = fs::copy(&entry, &target).expect("copy the file");
+            fs::copy(&entry, &target).expect("copy the file");
         }
     }
 }
