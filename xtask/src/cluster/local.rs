@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
+use localkube::kubelet::{self, Removed};
 use rustix::process::Signal;
+use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -96,30 +98,44 @@ pub async fn ensure(root: &Path, step: &Step) -> Result<(Running, Outcome)> {
     start(&directory, &build).await.map(|running| (running, outcome))
 }
 
-/// Stops the process and removes everything that it made. Says whether there was anything.
+/// Stops the process and removes everything that it made. Says what that was, if there was anything.
 ///
 /// # Errors
-/// When something cannot be removed; what it is stays recorded, so that it can be tried again.
-pub async fn remove(root: &Path, step: &Step) -> Result<bool> {
+/// When something cannot be removed; the state stays until everything else is gone, so that it can be tried again.
+pub async fn remove(root: &Path, step: &Step) -> Result<Option<Removed>> {
     let directory = directory(root);
-    if !directory.exists() {
-        return remove_containers(&directory, step).await;
+    let there = directory.exists();
+    let _one_at_a_time = if there { Some(begin(&directory).await?) } else { None };
+    if there {
+        step.update("stopping the process");
+        stop(&directory).await?;
     }
-    let one_at_a_time = begin(&directory).await?;
-    step.update("stopping the process");
-    stop(&directory).await?;
-    step.update("removing containers, networks and volumes");
-    remove_containers(&directory, step).await?;
-    fs::remove_dir_all(&directory)
-        .map_err(|error| Error::failed(format!("remove {}", directory.display())).source(&error))?;
-    drop(one_at_a_time);
-    Ok(true)
+    // Also without a directory: containers carry its name, in case somebody removed it by hand.
+    step.update("removing containers, networks, volumes and images");
+    let identity = identity(&directory);
+    let registry = identity.registry_port.map(|port| format!("127.0.0.1:{port}"));
+    let docker = engine::connect().await?;
+    let removed = kubelet::remove_all(&docker, identity.id.as_deref(), &directory, registry.as_deref())
+        .await
+        .map_err(|error| Error::failed("remove what the local environment made in Docker").source(&error))?;
+    if there {
+        fs::remove_dir_all(&directory)
+            .map_err(|error| Error::failed(format!("remove {}", directory.display())).source(&error))?;
+    }
+    Ok((there || removed != Removed::default()).then_some(removed))
 }
 
-async fn remove_containers(directory: &Path, _step: &Step) -> Result<bool> {
-    let _docker = engine::connect().await?;
-    let _ = directory;
-    Ok(false)
+/// Who the cluster is, as far as a damaged state still tells.
+fn identity(directory: &Path) -> Identity {
+    let bytes = fs::read(directory.join("cluster.json")).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Identity {
+    id: Option<String>,
+    registry_port: Option<u16>,
 }
 
 fn running(directory: &Path, record: Record) -> Running {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use localkube::kubelet::Removed;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -39,9 +40,15 @@ async fn up(root: &Path, report: Report, printer: &Printer) -> Result<()> {
 
 async fn down(root: &Path, printer: &Printer) -> Result<()> {
     let remove = async |step: &_| {
-        let removed = local::remove(root, step).await?;
-        let summary = if removed { "containers, networks, volumes and files removed" } else { "there was nothing" };
-        Ok(Done::new(if removed { Outcome::Changed } else { Outcome::Same }, summary, ()))
+        Ok(match local::remove(root, step).await? {
+            None => Done::new(Outcome::Same, "there was nothing", ()),
+            Some(removed) => {
+                let Removed { containers, networks, volumes, images } = removed;
+                let counts =
+                    format!("{containers} containers, {networks} networks, {volumes} volumes, {images} images");
+                Done::new(Outcome::Changed, format!("removed {counts}"), ())
+            }
+        })
     };
     printer.step("local").run(remove).await
 }
