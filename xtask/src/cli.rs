@@ -79,7 +79,7 @@ pub enum Output {
 pub enum Command {
     /// Build, push, apply, wait for the rollout and check the service
     #[command(after_help = "Examples:\n  cargo xtask deploy\n  cargo xtask deploy --output json | jq -r .url")]
-    Deploy(Reporting),
+    Deploy(Deploy),
     /// Build the service's image; its digest goes to stdout
     BuildImage(Reporting),
     /// Build the service's image and push it; its reference by digest goes to stdout
@@ -88,7 +88,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  cargo xtask render | kubectl diff -f -")]
     Render(Render),
     /// Show what a deploy would change, without changing anything
-    Plan(Reporting),
+    Plan(Deploy),
     /// Show what runs in an environment
     Status(Reporting),
     /// Print the logs of the service's pods
@@ -123,6 +123,20 @@ pub struct Reporting {
     /// The format.
     #[command(flatten)]
     pub report: Report,
+}
+
+/// Options of `deploy` and `plan`.
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// The environment.
+    #[command(flatten)]
+    pub target: Target,
+    /// The format.
+    #[command(flatten)]
+    pub report: Report,
+    /// Take over fields that another manager owns, instead of refusing
+    #[arg(long)]
+    pub force_conflicts: bool,
 }
 
 /// Options of `render`.

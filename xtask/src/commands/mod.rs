@@ -11,6 +11,7 @@ mod lock;
 mod logs;
 mod plan;
 mod preflight;
+mod release;
 mod render;
 mod status;
 mod test;
@@ -49,6 +50,8 @@ pub async fn run(cli: Cli, printer: &Printer) -> Result<()> {
 async fn dispatch(command: Command, printer: &Printer) -> Result<()> {
     match command {
         Command::Deploy(options) => deploy::run(options, printer).await,
+        Command::BuildImage(options) => release::run_build(options, printer).await,
+        Command::Push(options) => release::run_push(options, printer).await,
         Command::Render(options) => render::run(&options, printer),
         Command::Plan(options) => plan::run(options, printer).await,
         Command::Destroy(options) => destroy::run(options, printer).await,
@@ -60,7 +63,6 @@ async fn dispatch(command: Command, printer: &Printer) -> Result<()> {
         Command::Test(options) => test::run(options, printer).await,
         Command::Bench(options) => bench::run(options, printer).await,
         Command::Completions(options) => completions::run(&options, printer),
-        _ => Err(Error::failed("this command is not there yet")),
     }
 }
 

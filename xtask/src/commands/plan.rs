@@ -2,7 +2,7 @@
 
 use super::workload;
 use crate::{
-    cli::{Output, Reporting},
+    cli::{Deploy, Output},
     config,
     error::Result,
     manifests, plan,
@@ -10,13 +10,13 @@ use crate::{
 };
 
 /// Compares the manifests, with the image that runs now, with what is there.
-pub(super) async fn run(options: Reporting, printer: &Printer) -> Result<()> {
+pub(super) async fn run(options: Deploy, printer: &Printer) -> Result<()> {
     let environment = config::load(&super::root()?, &options.target.env)?;
     let client = workload::client(&environment).await?;
     let image = workload::image(&client, &environment).await?;
     let objects = manifests::render(&environment, image.as_deref())?;
     let compare = async |step: &Step| {
-        let plan = plan::plan(&client, &environment, &objects, false, step).await?;
+        let plan = plan::plan(&client, &environment, &objects, options.force_conflicts, step).await?;
         let outcome = if plan.is_empty() { Outcome::Same } else { Outcome::Changed };
         Ok(Done::new(outcome, plan.summary().to_string(), plan))
     };

@@ -8,8 +8,9 @@ use crate::{
     cluster,
     config::{self, Builder, Environment},
     error::{Error, Kind, Result},
-    image::engine,
+    image::{engine, source},
     manifests,
+    ui::{Done, Outcome, Printer, Step},
 };
 
 /// Less than this and a build or a container is likely to fail halfway.
@@ -60,17 +61,26 @@ pub(super) async fn look(root: &Path, name: &str) -> Findings {
     Findings { environment, list }
 }
 
+/// Looks at everything and goes on only when nothing is wrong.
+pub(super) async fn pass(root: &Path, name: &str, printer: &Printer) -> Result<Environment> {
+    let look = async |_: &Step| {
+        let (environment, summary) = look(root, name).await.check()?;
+        Ok(Done::new(Outcome::Ok, summary, environment))
+    };
+    printer.step("preflight").run(look).await
+}
+
 impl Findings {
     /// The environment, when nothing is wrong.
     ///
     /// # Errors
     /// Everything that is wrong, in one error.
-    pub(super) fn check(self) -> Result<(Environment, String)> {
+    fn check(self) -> Result<(Environment, String)> {
         let said = |name: &str| {
             let finding = self.list.iter().find(|finding| finding.name == name);
             finding.and_then(|finding| finding.result.as_ref().ok()).cloned().unwrap_or_default()
         };
-        let summary = format!("{}, {}", said("Docker"), said("disk"));
+        let summary = format!("{}, {}, {}", said("git"), said("Docker"), said("disk"));
         let failed = self.list.into_iter().filter_map(|finding| finding.result.err()).collect();
         match (all(failed), self.environment) {
             (Some(error), _) => Err(error),
@@ -137,19 +147,8 @@ fn disk(root: &Path) -> Result<String> {
 }
 
 async fn git(root: &Path) -> Result<String> {
-    let hint = "images are named by the commit: install git and work in a clone";
-    let output = Command::new("git")
-        .args(["rev-parse", "--short", "HEAD"])
-        .current_dir(root)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| Error::failed("run git").source(&error).hint(hint))?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Error::failed("ask git for the commit").cause(words).hint(hint));
-    }
-    Ok(format!("commit {}", String::from_utf8_lossy(&output.stdout).trim()))
+    let source = source::inspect(root).await?;
+    Ok(format!("commit {}", source.tag()))
 }
 
 /// The host builder links statically, which needs the C library as an archive.

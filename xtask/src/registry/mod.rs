@@ -14,6 +14,7 @@ use bollard::{
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::{
+    cluster,
     config::{self, Environment},
     error::{Error, Result},
     image::{
@@ -30,10 +31,19 @@ pub enum Registry {
     Local(SocketAddr),
 }
 
-/// The environment's registry. `local` is where the local environment serves its own, which only that knows.
-pub fn choose(environment: &Environment, local: SocketAddr) -> Registry {
+/// The environment's registry, started first when it is one that a deploy starts.
+///
+/// # Errors
+/// When it cannot be started.
+pub async fn choose(environment: &Environment, step: &Step) -> Result<Registry> {
     match environment.registry {
-        config::Registry::Local => Registry::Local(local),
+        config::Registry::Local => {
+            let (running, _) = cluster::local::ensure(&environment.root, step).await?;
+            let address = running.registry.parse();
+            address.map(Registry::Local).map_err(|error| {
+                Error::failed(format!("the local registry is at no address: {}", running.registry)).source(&error)
+            })
+        }
     }
 }
 

@@ -258,7 +258,7 @@ async fn after_the_push_the_digest_is_what_every_client_sees() {
     let registry_folder = project.root.join(".slipway/registry");
     let address = serve_registry(&registry_folder).await;
     let environment = project.environment(Builder::Host);
-    let provider = registry::choose(&environment, address);
+    let provider = registry::Registry::Local(address);
     let push = async |built: &Built| registry::push(&project.docker, &provider, built, &Step::silent()).await.unwrap();
 
     let pushed = push(&built).await;
@@ -296,7 +296,7 @@ async fn a_registry_that_does_not_answer_is_named() {
     let project = Project::new().await;
     let built = project.build().await.unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let provider = registry::choose(&project.environment(Builder::Host), free);
+    let provider = registry::Registry::Local(free);
     let error = registry::push(&project.docker, &provider, &built, &Step::silent()).await.unwrap_err();
     let expected = format!("ask the registry for http://{free}/v2/{}/manifests/{}", project.name, built.tag);
     assert_eq!(error.message, expected);
