@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use super::{lock, preflight, release, workload};
+use super::{lock, preflight, release};
 use crate::{
     apply,
     cli::{Deploy, Output},
@@ -16,6 +16,7 @@ use crate::{
     plan::{self, Plan},
     rollout,
     ui::{Done, Outcome, Printer, Step},
+    verify,
 };
 
 /// Runs the whole pipeline and reports on it, also when a stage failed.
@@ -33,13 +34,12 @@ pub(super) async fn run(options: Deploy, printer: &Printer) -> Result<()> {
         printer.json(&report);
     }
     let url = result?;
-    let place = url.map_or_else(|| "it has no address from outside".to_owned(), |url| url);
-    printer.words(format!("\nreleased in {seconds:.1}s: {place}\nlogs: cargo xtask logs -f{}", flag(&options)));
+    printer.words(format!("\nreleased in {seconds:.1}s: {url}\nlogs: cargo xtask logs -f{}", flag(&options)));
     Ok(())
 }
 
 /// The stages; up to the plan nothing that runs is touched.
-async fn pipeline(options: &Deploy, printer: &Printer, report: &mut Map<String, Value>) -> Result<Option<String>> {
+async fn pipeline(options: &Deploy, printer: &Printer, report: &mut Map<String, Value>) -> Result<String> {
     let root = super::root()?;
     let _lock = lock::take(&root, "deploy")?;
     let environment = preflight::pass(&root, &options.target.env, printer).await?;
@@ -61,8 +61,7 @@ async fn pipeline(options: &Deploy, printer: &Printer, report: &mut Map<String, 
     report.insert("changes".into(), json!(plan.changes));
     printer.step("apply").run(async |step| apply(&cluster, &plan, step).await).await?;
     printer.step("rollout").run(async |step| roll_out(&environment, &cluster, &plan, step).await).await?;
-    printer.step("verify").run(async |step| check(&environment, &cluster, step).await).await?;
-    let url = workload::url(&cluster.client, &environment).await?;
+    let url = printer.step("verify").run(async |step| check(&environment, &cluster, step).await).await?;
     report.insert("url".into(), json!(url));
     Ok(url)
 }
@@ -99,9 +98,9 @@ async fn roll_out(environment: &Environment, cluster: &Connection, plan: &Plan, 
     Ok(Done::new(Outcome::Ok, summary, ()))
 }
 
-async fn check(environment: &Environment, cluster: &Connection, step: &Step) -> Result<Done<()>> {
-    let _ = (cluster, environment, step);
-    Ok(Done::new(Outcome::Ok, "", ()))
+async fn check(environment: &Environment, cluster: &Connection, step: &Step) -> Result<Done<String>> {
+    let verified = verify::verify(&cluster.client, environment, step).await?;
+    Ok(Done::new(Outcome::Ok, verified.to_string(), verified.url))
 }
 
 fn describe(error: &Error) -> Value {

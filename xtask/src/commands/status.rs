@@ -10,6 +10,7 @@ use crate::{
     cluster, config,
     error::Result,
     ui::Printer,
+    verify,
 };
 
 /// Reports the cluster, the Deployment, its pods and the address.
@@ -25,7 +26,7 @@ pub(super) async fn run(options: Reporting, printer: &Printer) -> Result<()> {
     let client = connection.client;
     let deployment = workload::deployment(&client, &environment).await?;
     let pods = workload::pods(&Api::namespaced(client.clone(), &environment.service.namespace), &deployment).await?;
-    let url = workload::url(&client, &environment).await?;
+    let url = verify::base_url(&client, &environment).await.ok();
     let deployment = describe_deployment(&deployment);
     let pods: Vec<Value> = pods.iter().map(describe_pod).collect();
     match options.report.output {

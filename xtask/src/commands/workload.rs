@@ -1,9 +1,6 @@
 //! The service's objects in a cluster, as commands that only look at them need them.
 
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Pod, Service},
-};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{Api, Client, api::ListParams};
 
 use crate::{
@@ -52,23 +49,6 @@ pub(super) async fn pods(api: &Api<Pod>, deployment: &Deployment) -> Result<Vec<
         .await
         .map_err(|error| Error::failed("list the service's pods").source(&error))?;
     Ok(list.items)
-}
-
-/// Where the service is reached from outside, if it is.
-pub(super) async fn url(client: &Client, environment: &Environment) -> Result<Option<String>> {
-    let service = &environment.service;
-    let found = Api::<Service>::namespaced(client.clone(), &service.namespace)
-        .get_opt(&service.name)
-        .await
-        .map_err(|error| Error::failed(format!("get Service {}/{}", service.namespace, service.name)).source(&error))?;
-    Ok(found.as_ref().and_then(address))
-}
-
-fn address(service: &Service) -> Option<String> {
-    let port = service.spec.as_ref()?.ports.as_ref()?.first()?.port;
-    let ingress = service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()?.first()?;
-    let host = ingress.hostname.as_deref().or(ingress.ip.as_deref())?;
-    Some(if port == 80 { format!("http://{host}") } else { format!("http://{host}:{port}") })
 }
 
 fn named(environment: &Environment) -> String {
