@@ -325,7 +325,7 @@ async fn a_push_that_is_refused_says_so_and_leaves_no_name_behind() {
     };
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(refuse)).await.unwrap() });
 
-    let provider = registry::choose(&project.environment(Builder::Host), address);
+    let provider = registry::Registry::Local(address);
     let error = registry::push(&project.docker, &provider, &built, &Step::silent()).await.unwrap_err();
     assert_eq!(error.message, format!("push {address}/{}:{}", project.name, built.tag));
     assert!(error.causes.iter().any(|cause| cause.contains("the disk is full")), "{error:?}");
