@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    convert, meta, namespace, options, read,
+    convert, meta, namespace, options, quota, read,
     request::{Call, Query},
     respond,
     selector::Selection,
@@ -125,7 +125,10 @@ pub(super) async fn delete_one(call: &Call, name: &str, options: &DeleteOptions)
             return Ok(Outcome::Pending(convert::shown(resource, &current)));
         }
         match store.delete(current.key.clone(), current.revision).await {
-            Ok(gone) => return Ok(Outcome::Gone(convert::shown(resource, &gone))),
+            Ok(gone) => {
+                quota::count(&call.server, call.namespace.as_deref()).await;
+                return Ok(Outcome::Gone(convert::shown(resource, &gone)));
+            }
             Err(WriteError::Disk(why)) => return Err(Status::internal(why)),
             Err(_) => {}
         }

@@ -76,8 +76,10 @@ fn allowed(stored: &Stored, pod: &Value) -> Result<Option<Value>, Status> {
     let ready = pod["status"]["conditions"].as_array().is_some_and(|conditions| {
         conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
     });
-    // IfHealthyBudget: a pod that is not ready may go as long as enough others are healthy.
-    if !ready && number("currentHealthy") >= number("desiredHealthy") && number("desiredHealthy") > 0 {
+    // IfHealthyBudget: a pod that is not ready may go as long as enough others are healthy; AlwaysAllow: in any case.
+    let always = budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow";
+    let enough = number("currentHealthy") >= number("desiredHealthy") && number("desiredHealthy") > 0;
+    if !ready && (always || enough) {
         return Ok(None);
     }
     if number("disruptionsAllowed") <= 0 {

@@ -18,6 +18,7 @@ mod namespace;
 mod negotiate;
 mod openapi;
 mod options;
+mod quota;
 mod read;
 mod request;
 mod respond;
@@ -64,6 +65,8 @@ pub struct Server {
     addresses: tokio::sync::Mutex<()>,
     /// Where pods run, once Docker answers.
     pub(crate) node: OnceLock<Node>,
+    /// Held while an object is weighed against quotas, until it is stored.
+    quotas: tokio::sync::Mutex<()>,
     /// Ends the watches, which would otherwise keep connections open for minutes.
     pub(crate) stopping: CancellationToken,
 }
@@ -106,6 +109,7 @@ impl Server {
             resources: RwLock::new(Arc::new(resources)),
             addresses: tokio::sync::Mutex::new(()),
             node: OnceLock::new(),
+            quotas: tokio::sync::Mutex::new(()),
             stopping: CancellationToken::new(),
         })
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     address, admission, bootstrap, convert, meta, namespace,
     negotiate::{body_format, content_type, unsupported_body},
-    options,
+    options, quota,
     request::Call,
     respond,
 };
@@ -143,11 +143,12 @@ async fn insert_named(
         return Err(exists(call, &existing));
     }
     let guard = address::allocate(call, &mut object, None).await?;
+    let room = quota::admit(call, &object).await?;
     if dry_run {
         return Ok(object);
     }
     let stored = call.server.store.create(key.clone(), convert::to_store(resource, &object)).await;
-    drop(guard);
+    drop((guard, room));
     let stored = match stored {
         Ok(stored) => stored,
         Err(WriteError::Exists) => match call.server.store.get(&key) {
@@ -159,6 +160,7 @@ async fn insert_named(
     if resource.kind == "Namespace" {
         bootstrap::furnish(&call.server, &name).await;
     }
+    quota::count(&call.server, call.namespace.as_deref()).await;
     Ok(convert::shown(resource, &stored))
 }
 
@@ -373,6 +375,7 @@ pub(super) async fn replace(
         store.update(stored.key.clone(), stored.revision, convert::to_store(resource, &object)).await.map(Some)
     };
     drop(guard);
+    quota::count(&call.server, call.namespace.as_deref()).await;
     match written {
         Ok(Some(stored)) => Ok(convert::shown(resource, &stored)),
         Ok(None) => Ok(object),

@@ -10,7 +10,7 @@
 mod autoscaler;
 mod config;
 mod deployment;
-pub mod disruption;
+mod disruption;
 mod errors;
 mod event;
 mod job;
@@ -31,6 +31,7 @@ mod storage;
 mod strategy;
 #[cfg(test)]
 mod tests;
+pub mod usage;
 mod value;
 mod workload;
 

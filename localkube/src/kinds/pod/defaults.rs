@@ -20,6 +20,13 @@ pub(in super::super) fn pod(object: &mut Value) {
     }
     default(spec, "enableServiceLinks", true);
     pod_spec(spec);
+    // Times that are not pointers are shown even when they are not set.
+    if let Some(status) = part(object, "status") {
+        for condition in items_mut(status, "conditions") {
+            default(condition, "lastProbeTime", Value::Null);
+            default(condition, "lastTransitionTime", Value::Null);
+        }
+    }
 }
 
 /// A template in a workload's specification.

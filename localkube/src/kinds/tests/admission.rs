@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::super::{
-    disruption::{self, Verdict},
     limits, pod,
     pod_security::{self, Level},
+    usage,
 };
 
 fn records(suite: &str) -> Vec<Value> {
@@ -160,22 +160,27 @@ fn quality_of_service_follows_requests_and_limits() {
 }
 
 #[test]
-fn evictions_are_weighed_as_recorded() {
-    let pod = json!({"metadata": {"labels": {"app": "web"}}, "status": {"phase": "Running",
-        "conditions": [{"type": "Ready", "status": "True"}]}});
-    let tight = step("policy", "pdb-healthy")["answer"]["body"].clone();
-    let cause = &step("policy", "eviction-refused")["answer"]["body"]["details"]["causes"][0]["message"];
-    let Verdict::Refused(message) = disruption::evict(&pod, std::slice::from_ref(&tight)) else { panic!() };
-    assert_eq!(message, cause.as_str().unwrap());
-
-    let mut loose = tight.clone();
-    loose["status"]["disruptionsAllowed"] = 1.into();
-    assert_eq!(disruption::evict(&pod, std::slice::from_ref(&loose)), Verdict::Spend("web".to_owned()));
-    assert_eq!(disruption::evict(&pod, &[loose.clone(), tight.clone()]), Verdict::Several);
-    loose["metadata"]["generation"] = 2.into();
-    assert!(matches!(disruption::evict(&pod, &[loose]), Verdict::Refused(_)));
-    let other = json!({"metadata": {"labels": {"app": "db"}}, "status": pod["status"]});
-    assert_eq!(disruption::evict(&other, std::slice::from_ref(&tight)), Verdict::Free);
-    let pending = json!({"metadata": pod["metadata"], "status": {"phase": "Pending"}});
-    assert_eq!(disruption::evict(&pending, &[tight]), Verdict::Free);
+fn quotas_refuse_as_recorded() {
+    let quota = step("policy", "quota-create")["answer"]["body"].clone();
+    let pods = super::resource("", "v1", "pods").unwrap();
+    let mut used = usage::Usage::new();
+    let fits = step("policy", "quota-pod-fits")["step"]["body"].clone();
+    assert_eq!(usage::refusal(&quota, &pods, &fits, &used), None);
+    usage::add(&mut used, &usage::of(&pods, &fits));
+    let map = super::resource("", "v1", "configmaps").unwrap();
+    for _ in 0..2 {
+        usage::add(&mut used, &usage::of(&map, &json!({})));
+    }
+    assert_eq!(usage::status(&quota, &used), step("policy", "quota-used")["answer"]["body"]["status"]);
+    for name in ["must-specify", "exceeded-cpu", "exceeded-two", "configmap-exceeded", "nodeport"] {
+        let record = step("policy", &format!("quota-{name}"));
+        let object = super::created(&record["step"]["body"]);
+        let why = usage::refusal(&quota, &super::resource_of(&object), &object, &used).unwrap();
+        let message = record["answer"]["body"]["message"].as_str().unwrap();
+        assert!(message.ends_with(&format!(" is forbidden: {why}")), "{name}: {why}");
+    }
+    // What has ended holds no room any more.
+    let mut ended = fits;
+    ended["status"] = json!({"phase": "Succeeded"});
+    assert!(!usage::of(&pods, &ended).contains_key("pods"));
 }
