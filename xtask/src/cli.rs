@@ -228,4 +228,9 @@ impl Command {
     pub fn handles_signals(&self) -> bool {
         matches!(self, Self::Local(Local { command: LocalCommand::Serve(_) }))
     }
+
+    /// Whether it leaves something behind when it is interrupted.
+    pub fn changes_something(&self) -> bool {
+        matches!(self, Self::Deploy(_) | Self::BuildImage(_) | Self::Push(_) | Self::Destroy(_) | Self::Local(_))
+    }
 }

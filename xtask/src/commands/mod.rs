@@ -40,10 +40,11 @@ pub async fn run(cli: Cli, printer: &Printer) -> Result<()> {
     let failed = |error: std::io::Error| Error::failed("listen for signals").source(&error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let changes = cli.command.changes_something();
     tokio::select! {
         result = dispatch(cli.command, printer) => result,
-        _ = interrupt.recv() => Err(interrupted("interrupted")),
-        _ = terminate.recv() => Err(interrupted("terminated")),
+        _ = interrupt.recv() => Err(interrupted("interrupted", changes)),
+        _ = terminate.recv() => Err(interrupted("terminated", changes)),
     }
 }
 
@@ -72,6 +73,11 @@ fn root() -> Result<PathBuf> {
     config::find_root(&here)
 }
 
-fn interrupted(how: &str) -> Error {
-    Error::new(Kind::Interrupted, how).hint("run the same command again: it goes on from what is there")
+fn interrupted(how: &str, changes: bool) -> Error {
+    let error = Error::new(Kind::Interrupted, how);
+    if changes {
+        error.hint("what was done stays; run the same command again and it goes on from there")
+    } else {
+        error
+    }
 }

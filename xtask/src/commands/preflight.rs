@@ -80,7 +80,7 @@ impl Findings {
             let finding = self.list.iter().find(|finding| finding.name == name);
             finding.and_then(|finding| finding.result.as_ref().ok()).cloned().unwrap_or_default()
         };
-        let summary = format!("{}, {}, {}", said("git"), said("Docker"), said("disk"));
+        let summary = format!("{}, {}", said("git"), said("Docker"));
         let failed = self.list.into_iter().filter_map(|finding| finding.result.err()).collect();
         match (all(failed), self.environment) {
             (Some(error), _) => Err(error),

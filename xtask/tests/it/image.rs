@@ -257,7 +257,6 @@ async fn after_the_push_the_digest_is_what_every_client_sees() {
     let built = project.build().await.unwrap();
     let registry_folder = project.root.join(".slipway/registry");
     let address = serve_registry(&registry_folder).await;
-    let environment = project.environment(Builder::Host);
     let provider = registry::Registry::Local(address);
     let push = async |built: &Built| registry::push(&project.docker, &provider, built, &Step::silent()).await.unwrap();
 
