@@ -410,7 +410,7 @@ fn named(call: &Call, name: &str, api_version: &str) -> Named {
 
 /// Records who changed what.
 fn track(call: &Call, live: Option<&Value>, object: &mut Value, manager: &str) {
-    let Some(schema) = schema::of(&call.resource) else { return };
+    let schema = schema::of(&call.resource).unwrap_or_else(|| Schema::deduced());
     let manager = named(call, manager, &call.resource.api_version());
     fields::track_update(schema, live, object, manager.borrow(), Timestamp::now());
 }

@@ -146,7 +146,7 @@ impl<'de> DeserializeSeed<'de> for Key {
 
 /// Reads JSON as Go's scanner does, for the words of its errors only.
 fn scan(body: &[u8]) -> Result<(), String> {
-    let mut scanner = Scanner { body, at: 0 };
+    let mut scanner = Scanner { body, at: 0, depth: 0 };
     scanner.value()?;
     match scanner.next() {
         None => Ok(()),
@@ -167,9 +167,13 @@ fn invalid(byte: u8, context: &str) -> String {
     format!("invalid character {quoted} {context}")
 }
 
+/// Deeper nesting is refused by the parser, and must not exhaust the stack here.
+const MAX_DEPTH: usize = 128;
+
 struct Scanner<'a> {
     body: &'a [u8],
     at: usize,
+    depth: usize,
 }
 
 impl Scanner<'_> {
@@ -197,8 +201,9 @@ impl Scanner<'_> {
 
     fn value_from(&mut self, byte: u8) -> Result<(), String> {
         match byte {
-            b'{' => self.object(),
-            b'[' => self.array(),
+            b'{' | b'[' if self.depth == MAX_DEPTH => Err("exceeded max depth".to_owned()),
+            b'{' => self.nested(Self::object),
+            b'[' => self.nested(Self::array),
             b'"' => self.string(),
             b't' => self.literal("true"),
             b'f' => self.literal("false"),
@@ -206,6 +211,13 @@ impl Scanner<'_> {
             b'-' | b'0'..=b'9' => self.number(byte),
             other => Err(invalid(other, "looking for beginning of value")),
         }
+    }
+
+    fn nested(&mut self, read: fn(&mut Self) -> Result<(), String>) -> Result<(), String> {
+        self.depth += 1;
+        read(self)?;
+        self.depth -= 1;
+        Ok(())
     }
 
     fn object(&mut self) -> Result<(), String> {

@@ -164,6 +164,14 @@ fn malformed_json_is_described_as_go_describes_it() {
 }
 
 #[test]
+fn deep_nesting_is_refused_and_not_followed() {
+    let deep = "[".repeat(100_000);
+    assert_eq!(parse(deep.as_bytes(), Format::Json).expect_err("refused").0, "exceeded max depth");
+    let deep = format!("{}1{}", "{\"a\":".repeat(100), "}".repeat(100));
+    assert!(parse(deep.as_bytes(), Format::Json).is_ok());
+}
+
+#[test]
 fn yaml_bodies_are_read_with_their_duplicates() {
     let body = b"kind: ConfigMap\ndata:\n  a: one\n  a: two\n";
     let strict = decode(&resource("configmaps"), body, Format::Yaml, FieldValidation::Strict).expect_err("refused");
