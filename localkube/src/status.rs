@@ -134,8 +134,13 @@ impl Status {
             .iter()
             .map(|error| json!({"reason": error.kind.reason(), "message": error.message, "field": error.path}))
             .collect();
-        let mut list: Vec<String> = errors.iter().map(|error| format!("{}: {}", error.path, error.message)).collect();
-        list.dedup();
+        let mut list: Vec<String> = Vec::new();
+        for line in errors.iter().map(|error| format!("{}: {}", error.path, error.message)) {
+            // The message says everything once; the causes are as often as they were found.
+            if !list.contains(&line) {
+                list.push(line);
+            }
+        }
         let all = if list.len() == 1 { list.remove(0) } else { format!("[{}]", list.join(", ")) };
         let mut details = json!({"kind": kind, "causes": causes});
         if !group.is_empty() {

@@ -88,6 +88,34 @@ pub(super) fn keep_allocated(object: &mut Value, old: &Value) {
             restore(spec, before, "healthCheckNodePort");
         }
     }
+    drop_unused(spec, before);
+}
+
+/// Drops what belonged to the type that the Service was of, where the client sent it back unchanged
+/// (`dropTypeDependentFields`).
+fn drop_unused(spec: &mut Value, before: &Value) {
+    let kind = text(spec, "type").to_owned();
+    if kind == text(before, "type") {
+        return;
+    }
+    if !["NodePort", "LoadBalancer"].contains(&kind.as_str()) {
+        let given: Vec<Value> = items(before, "ports").iter().map(|port| port["nodePort"].clone()).collect();
+        for port in items_mut(spec, "ports").filter(|port| given.contains(&port["nodePort"])) {
+            remove(port, "nodePort");
+        }
+        for key in ["externalTrafficPolicy", "healthCheckNodePort"] {
+            if items(spec, "externalIPs").is_empty() && spec[key] == before[key] {
+                remove(spec, key);
+            }
+        }
+    }
+    if kind != "LoadBalancer" {
+        for key in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
+            if spec[key] == before[key] {
+                remove(spec, key);
+            }
+        }
+    }
 }
 
 /// The rules for a Service.

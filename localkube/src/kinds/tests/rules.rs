@@ -189,6 +189,15 @@ fn a_service_keeps_what_was_allocated() {
     };
     let same = update(json!({"type": "NodePort", "ports": ports}));
     assert_eq!(same["spec"], old["spec"]);
+    // A client that sends everything back with another type does not mean the node port.
+    let mut inside = old["spec"].clone();
+    inside["type"] = "ClusterIP".into();
+    let inside = update(inside);
+    assert_eq!(
+        (&inside["spec"]["ports"][0]["nodePort"], &inside["spec"]["externalTrafficPolicy"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(kinds::validate(&resource, None, &inside, Some(&old)), []);
     let other = update(json!({"type": "NodePort", "ports": ports, "clusterIP": "10.96.0.10"}));
     let errors = kinds::validate(&resource, None, &other, Some(&old));
     assert_eq!(super::lines(&errors), ["spec.clusterIPs[0]: Invalid value: [\"10.96.0.10\"]: may not change once set"]);
