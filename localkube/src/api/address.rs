@@ -51,15 +51,16 @@ fn address(call: &Call, object: &mut Value, live: Option<&Value>, others: &[Valu
     let asked = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
     let unchanged = live.is_some_and(|live| live["spec"]["clusterIP"] == spec["clusterIP"]);
     if asked != "None" && !(unchanged && !asked.is_empty()) {
+        let cidr = call.server.service_cidr.get().map(String::as_str).unwrap_or_default();
         let used: HashSet<&str> = others.iter().filter_map(|other| other["spec"]["clusterIP"].as_str()).collect();
-        let (network, size) = range(&call.server.options.service_cidr)?;
+        let (network, size) = range(cidr)?;
         if asked.is_empty() {
             let free = (FIRST_ADDRESS..size - 1)
                 .map(|offset| Ipv4Addr::from(network + offset).to_string())
                 .find(|candidate| !used.contains(candidate.as_str()));
             let free = free.ok_or_else(|| Status::internal("failed to allocate a serviceIP: range is full"))?;
             spec["clusterIP"] = free.into();
-        } else if let Some(why) = refusal(&asked, &used, network, size, &call.server.options.service_cidr) {
+        } else if let Some(why) = refusal(&asked, &used, network, size, cidr) {
             let message = format!("Invalid value: [\"{asked}\"]: failed to allocate IP {asked}: {why}");
             return Err(invalid(call, name, "spec.clusterIPs", message));
         }

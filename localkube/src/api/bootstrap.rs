@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use super::{Server, request};
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+/// Whose work this is in a cluster of many processes.
+const MANAGER: &str = "kube-controller-manager";
 const ROOT_CA: &str = "kube-root-ca.crt";
 const ROOT_CA_NOTE: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal \
                             endpoints such as the internal service IP or kubernetes.default.svc. No other usage is \
@@ -16,25 +18,26 @@ const ROOT_CA_NOTE: &str = "Contains a CA bundle that can be used to verify the 
 
 /// Makes what is missing of it. Safe to repeat.
 pub async fn bootstrap(server: &Arc<Server>) {
-    for name in NAMESPACES {
+    // At once, so that they share their commits.
+    let make = async |name: &str| {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         post(server, "/api/v1/namespaces", &namespace, "kube-apiserver").await;
-    }
+    };
+    futures::future::join_all(NAMESPACES.map(make)).await;
 }
 
 /// Gives a namespace its ServiceAccount and the cluster's certificates.
 pub(super) async fn furnish(server: &Arc<Server>, namespace: &str) {
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
-    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
-    post(server, &path, &account, "kube-controller-manager").await;
+    let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
     let certificates = json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": ROOT_CA, "annotations": {"kubernetes.io/description": ROOT_CA_NOTE}},
         "data": {"ca.crt": server.options.ca_certificate},
     });
-    let path = format!("/api/v1/namespaces/{namespace}/configmaps");
-    post(server, &path, &certificates, "kube-controller-manager").await;
+    let configmaps = format!("/api/v1/namespaces/{namespace}/configmaps");
+    tokio::join!(post(server, &accounts, &account, MANAGER), post(server, &configmaps, &certificates, MANAGER));
 }
 
 /// A request to ourselves. What is there already is fine, and so is a namespace that has gone meanwhile.

@@ -48,8 +48,6 @@ use crate::{resource::Resource, store::Store};
 /// What the API server is told once.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where addresses of Services come from, for example `10.96.0.0/17`.
-    pub service_cidr: String,
     /// The certificates that the server's own is verified with, for the ConfigMap kube-root-ca.crt.
     pub ca_certificate: String,
 }
@@ -63,6 +61,8 @@ pub struct Server {
     resources: RwLock<Arc<Vec<Arc<Resource>>>>,
     /// Held while a Service gets addresses and ports, until it is stored.
     addresses: tokio::sync::Mutex<()>,
+    /// Where addresses of Services come from, once it is known.
+    service_cidr: OnceLock<String>,
     /// Where pods run, once Docker answers.
     pub(crate) node: OnceLock<Node>,
     /// Held while an object is weighed against quotas, until it is stored.
@@ -108,10 +108,17 @@ impl Server {
             options,
             resources: RwLock::new(Arc::new(resources)),
             addresses: tokio::sync::Mutex::new(()),
+            service_cidr: OnceLock::new(),
             node: OnceLock::new(),
             quotas: tokio::sync::Mutex::new(()),
             stopping: CancellationToken::new(),
         })
+    }
+
+    /// Says where addresses of Services come from, for example `10.96.0.0/17`. Without it no Service can be made.
+    pub fn set_service_cidr(&self, cidr: &str) {
+        // It is chosen once in a cluster's life.
+        let _ = self.service_cidr.set(cidr.to_owned());
     }
 
     /// From now on the node answers.

@@ -55,6 +55,11 @@ impl Subnet {
 /// # Errors
 /// When all are in use.
 pub async fn choose(docker: Option<&Docker>, cluster_id: &str, directory: &Path) -> Result<Subnet, String> {
+    if let Some(docker) = docker
+        && let Some(subnet) = existing(docker, cluster_id).await
+    {
+        return Ok(subnet);
+    }
     let seed = cluster_id.bytes().fold(0u8, u8::wrapping_add);
     let mut taken = host_routes();
     for n in RANGE {
@@ -74,6 +79,15 @@ pub async fn choose(docker: Option<&Docker>, cluster_id: &str, directory: &Path)
     let free: Vec<u8> = RANGE.filter(|n| !taken.contains(n)).collect();
     let chosen = free.get(usize::from(seed) % free.len().max(1)).copied().map(Subnet);
     chosen.ok_or_else(|| "every network from 10.96.0.0/16 to 10.127.0.0/16 is in use on this machine".to_owned())
+}
+
+/// The subnet of the network that a start which was killed has made.
+async fn existing(docker: &Docker, cluster_id: &str) -> Option<Subnet> {
+    let filters = names::filter(&[(names::CLUSTER, cluster_id), (names::ROLE, names::ROLE_NETWORK)]);
+    let found = docker.list_networks(Some(ListNetworksOptions { filters: Some(filters) })).await.ok()?;
+    let config = found.first()?.ipam.as_ref()?.config.as_ref()?;
+    let n = config.first()?.subnet.as_deref()?.strip_prefix("10.")?.strip_suffix(".0.0/16")?.parse().ok()?;
+    RANGE.contains(&n).then_some(Subnet(n))
 }
 
 /// Makes sure that the cluster's network exists.

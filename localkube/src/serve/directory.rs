@@ -37,8 +37,8 @@ pub(super) struct Cluster {
     /// Image references carry the registry's port and kubeconfigs the API server's, so both are kept.
     pub(super) api_port: Option<u16>,
     pub(super) registry_port: Option<u16>,
-    /// Where addresses of Services come from.
-    pub(super) service_cidr: String,
+    /// Where addresses of Services come from, once it is chosen.
+    pub(super) service_cidr: Option<String>,
 }
 
 impl Directory {
@@ -82,7 +82,7 @@ impl Directory {
                 id: hex::encode(rand::rng().random::<[u8; 4]>()),
                 api_port: None,
                 registry_port: None,
-                service_cidr: "10.96.0.0/17".to_owned(),
+                service_cidr: None,
             }),
         }
     }

@@ -32,8 +32,9 @@ pub struct Options {
     pub api_port: Option<u16>,
     /// The port of the image registry; likewise.
     pub registry_port: Option<u16>,
-    /// Serve the API alone: Docker is left out, and pods stay pending.
-    pub without_node: bool,
+    /// Serve the API and the registry alone: no controllers and no node, so that nothing happens to objects but what
+    /// clients do to them.
+    pub api_only: bool,
 }
 
 /// Why serving failed.
@@ -116,24 +117,24 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
     let api_listener = bind(options.api_port.or(cluster.api_port), "API server").await?;
     let registry_listener = bind(options.registry_port.or(cluster.registry_port), "image registry").await?;
     let (api_address, registry_address) = (address(&api_listener)?, address(&registry_listener)?);
-    if cluster.api_port.is_none() {
-        let docker = if options.without_node { None } else { connect().await.ok() };
-        let subnet = kubelet::choose_subnet(docker.as_ref(), &cluster.id, &options.directory).await;
-        cluster.service_cidr = subnet.map_err(Error::Network)?.services();
-    }
     cluster.api_port = Some(api_address.port());
     cluster.registry_port = Some(registry_address.port());
+    // Before there is anything that belongs to it: killed from here on, the next start goes on as the same cluster.
     directory.keep(&cluster)?;
 
     let authority = tls::Authority::open(&directory)?;
     let token = directory.token()?;
     let acceptor = authority.acceptor()?;
     let store = Store::open(&directory.file("store.redb"))?;
-    let server = api::Server::new(
-        store,
-        api::Options { service_cidr: cluster.service_cidr.clone(), ca_certificate: authority.certificate.clone() },
-    );
-    api::bootstrap(&server).await;
+    let server = api::Server::new(store, api::Options { ca_certificate: authority.certificate.clone() });
+    // Docker takes its time to make a network; the first objects are made meanwhile.
+    let ((), service_cidr) = tokio::join!(api::bootstrap(&server), service_cidr(&options, &cluster));
+    let service_cidr = service_cidr?;
+    server.set_service_cidr(&service_cidr);
+    if cluster.service_cidr.is_none() {
+        cluster.service_cidr = Some(service_cidr.clone());
+        directory.keep(&cluster)?;
+    }
 
     let router = api::router(Arc::clone(&server));
     let stop = CancellationToken::new();
@@ -141,10 +142,13 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
     let serving_api = tokio::spawn(listener::serve(api_listener, Some(acceptor), public, stop.clone()));
     let images = registry::router(&directory.file("registry"));
     let serving_images = tokio::spawn(listener::serve(registry_listener, None, images, stop.clone()));
-    let working = [
-        tokio::spawn(controllers::run(api::client(&router, "kube-controller-manager"))),
-        tokio::spawn(node(Arc::clone(&server), router.clone(), cluster.clone(), options.clone())),
-    ];
+    let mut working = tokio::task::JoinSet::new();
+    if !options.api_only {
+        working.spawn(controllers::run(api::client(&router, "kube-controller-manager")));
+        let node =
+            node(Arc::clone(&server), router.clone(), cluster.id.clone(), service_cidr, options.directory.clone());
+        working.spawn(node);
+    }
 
     directory.announce(&cluster, &authority.certificate, &token)?;
     tracing::info!(api = %api_address, registry = %registry_address, "serving");
@@ -152,9 +156,7 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
 
     tracing::info!("stopping");
     directory.withdraw();
-    for task in &working {
-        task.abort();
-    }
+    working.abort_all();
     server.stop();
     stop.cancel();
     let drained = async {
@@ -166,11 +168,18 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
     Ok(())
 }
 
-/// The part that needs Docker, which may not be there yet: the API is served without it.
-async fn node(server: Arc<api::Server>, router: axum::Router, cluster: Cluster, options: Options) {
-    if options.without_node {
-        return;
+/// The range of the addresses of Services: chosen at the first start, as the network cannot change under running pods.
+async fn service_cidr(options: &Options, cluster: &Cluster) -> Result<String, Error> {
+    if let Some(kept) = &cluster.service_cidr {
+        return Ok(kept.clone());
     }
+    let docker = if options.api_only { None } else { connect().await.ok() };
+    let subnet = kubelet::choose_subnet(docker.as_ref(), &cluster.id, &options.directory).await;
+    Ok(subnet.map_err(Error::Network)?.services())
+}
+
+/// The part that needs Docker, which may not be there yet: the API is served without it.
+async fn node(server: Arc<api::Server>, router: axum::Router, id: String, service_cidr: String, directory: PathBuf) {
     let mut told = false;
     let docker = loop {
         match connect().await {
@@ -183,12 +192,12 @@ async fn node(server: Arc<api::Server>, router: axum::Router, cluster: Cluster, 
         }
         tokio::time::sleep(DOCKER_RETRY).await;
     };
-    let Some(subnet) = kubelet::Subnet::of_services(&cluster.service_cidr) else {
-        tracing::error!(cidr = cluster.service_cidr, "pods cannot run: the service range is not one of this program's");
+    let Some(subnet) = kubelet::Subnet::of_services(&service_cidr) else {
+        tracing::error!(cidr = service_cidr, "pods cannot run: the service range is not one of this program's");
         return;
     };
-    server.attach(api::Node { docker: docker.clone(), cluster_id: cluster.id.clone() });
-    let options = kubelet::Options::new(NODE, cluster.id, options.directory, subnet);
+    server.attach(api::Node { docker: docker.clone(), cluster_id: id.clone() });
+    let options = kubelet::Options::new(NODE, id, directory, subnet);
     let kubelet = kubelet::run(api::client(&router, "kubelet"), docker.clone(), options.clone());
     let proxy = proxy::run(api::client(&router, "kube-proxy"), docker, options);
     tokio::join!(kubelet, proxy);

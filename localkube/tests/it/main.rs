@@ -2,5 +2,7 @@
 
 mod busybox;
 mod cluster;
+mod golden;
 mod kubectl;
 mod registry;
+mod serve;
