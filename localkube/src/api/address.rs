@@ -43,14 +43,14 @@ fn address(call: &Call, object: &mut Value, live: Option<&Value>, others: &[Valu
     if spec["type"] == "ExternalName" {
         return Ok(());
     }
-    if spec["clusterIP"].as_str().is_none_or(str::is_empty) {
-        if let Some(kept) = live.and_then(|live| live["spec"]["clusterIP"].as_str()).filter(|kept| !kept.is_empty()) {
-            spec["clusterIP"] = kept.into();
-        }
+    if spec["clusterIP"].as_str().is_none_or(str::is_empty)
+        && let Some(kept) = live.and_then(|live| live["spec"]["clusterIP"].as_str()).filter(|kept| !kept.is_empty())
+    {
+        spec["clusterIP"] = kept.into();
     }
     let asked = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
     let unchanged = live.is_some_and(|live| live["spec"]["clusterIP"] == spec["clusterIP"]);
-    if asked != "None" && !(unchanged && !asked.is_empty()) {
+    if asked != "None" && (asked.is_empty() || !unchanged) {
         let cidr = call.server.service_cidr.get().map(String::as_str).unwrap_or_default();
         let used: HashSet<&str> = others.iter().filter_map(|other| other["spec"]["clusterIP"].as_str()).collect();
         let (network, size) = range(cidr)?;

@@ -56,7 +56,7 @@ pub(super) fn object(call: &Call, code: u16, object: Value, warnings: &[String])
         View::Object => object,
         View::Table => table::of_objects(
             call,
-            &[object.clone()],
+            std::slice::from_ref(&object),
             json!({"resourceVersion": object["metadata"]["resourceVersion"]}),
         )?,
         View::Partial => partial(&object),

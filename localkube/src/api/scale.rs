@@ -109,7 +109,7 @@ fn scaled(call: &Call, live: &Value, scale: &Value) -> Result<Value, Status> {
     object["spec"]["replicas"] = replicas.into();
     match &scale["metadata"]["resourceVersion"] {
         Value::String(version) if !version.is_empty() => {
-            object["metadata"]["resourceVersion"] = version.as_str().into()
+            object["metadata"]["resourceVersion"] = version.as_str().into();
         }
         _ => meta::remove(&mut object, "resourceVersion"),
     }
