@@ -42,10 +42,10 @@ pub(super) async fn explain(
     if !lines.is_empty() {
         error = error.cause(section("its last lines:", &lines));
     }
-    let mut about: Vec<&str> = vec![&object.name];
-    about.extend(doom.pod.as_deref());
+    let mut about: Vec<(&str, &str)> = vec![(&object.kind, &object.name)];
+    about.extend(doom.pod.as_deref().map(|pod| ("Pod", pod)));
     let maker = live.and_then(|live| pods::of(snapshot, live).maker);
-    about.extend(maker.and_then(|maker| maker["metadata"]["name"].as_str()));
+    about.extend(maker.and_then(|maker| Some((maker["kind"].as_str()?, maker["metadata"]["name"].as_str()?))));
     let events = warnings(client, namespace, &about).await;
     if !events.is_empty() {
         error = error.cause(section("its events:", &events));
@@ -124,7 +124,7 @@ async fn last_lines(client: &Client, snapshot: &Snapshot, namespace: &str, pod: 
 }
 
 /// The latest Warning events about any of these objects, oldest first: `BackOff (x3): Back-off restarting ...`.
-async fn warnings(client: &Client, namespace: &str, about: &[&str]) -> Vec<String> {
+async fn warnings(client: &Client, namespace: &str, about: &[(&str, &str)]) -> Vec<String> {
     let api: Api<Event> = Api::namespaced(client.clone(), namespace);
     let params = ListParams::default().fields("type=Warning");
     // Without events there is still the rest to say.
@@ -142,8 +142,10 @@ async fn warnings(client: &Client, namespace: &str, about: &[&str]) -> Vec<Strin
     lines.into_iter().skip(skipped).collect()
 }
 
-fn concerns(event: &Value, about: &[&str]) -> bool {
-    event["type"] == "Warning" && about.iter().any(|name| event["involvedObject"]["name"] == *name)
+fn concerns(event: &Value, about: &[(&str, &str)]) -> bool {
+    let involved = &event["involvedObject"];
+    event["type"] == "Warning"
+        && about.iter().any(|(kind, name)| involved["kind"] == *kind && involved["name"] == *name)
 }
 
 fn time(event: &Value) -> &str {

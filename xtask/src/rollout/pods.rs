@@ -172,11 +172,11 @@ fn fate(status: &Value) -> Option<(Cause, String)> {
     if crashes < CRASHES || (running && status["ready"] == true) {
         return None;
     }
-    let back_off = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
     if ended["reason"] == "OOMKilled" {
         return Some((Cause::OutOfMemory, format!("runs out of memory, {crashes} times (OOMKilled)")));
     }
-    Some((Cause::Crash, format!("{}, {crashes} times{back_off}", exit(ended))))
+    // Between the crash and the back-off the reason is another one for a moment; this is the word that people know.
+    Some((Cause::Crash, format!("{}, {crashes} times (CrashLoopBackOff)", exit(ended))))
 }
 
 /// Whether a failure to pull needs no second try.

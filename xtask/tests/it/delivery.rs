@@ -26,14 +26,14 @@ const IMAGE: &str = "127.0.0.1:9/app@sha256:111111111111111111111111111111111111
 const OTHER: &str = "127.0.0.1:9/app@sha256:2222222222222222222222222222222222222222222222222222222222222222";
 
 /// A local environment with this repository's own manifests; gone at the end of the test.
-struct Local {
-    repository: Repository,
-    environment: Environment,
-    client: Client,
+pub(crate) struct Local {
+    pub(crate) repository: Repository,
+    pub(crate) environment: Environment,
+    pub(crate) client: Client,
 }
 
 impl Local {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let repository = Repository::new(&[("infra-config/local.yaml", "rollout:\n  timeout: 60s\n")]);
         let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests");
         copy(&manifests, &repository.root.join("manifests"));
@@ -45,14 +45,14 @@ impl Local {
         Self { repository, environment, client }
     }
 
-    fn edit(&self, file: &str, from: &str, to: &str) {
+    pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
         let path = self.repository.root.join(file);
         let text = fs::read_to_string(&path).expect("the manifest is there");
         assert!(text.contains(from), "{file} does not contain {from:?}");
         fs::write(&path, text.replacen(from, to, 1)).expect("write the manifest");
     }
 
-    fn render(&self, image: &str) -> Vec<Object> {
+    pub(crate) fn render(&self, image: &str) -> Vec<Object> {
         manifests::render(&self.environment, Some(image)).expect("the manifests are right")
     }
 
@@ -64,7 +64,7 @@ impl Local {
         plan::plan(&self.client, &self.environment, &self.render(image), force, &Step::silent()).await
     }
 
-    async fn apply(&self, image: &str) -> Applied {
+    pub(crate) async fn apply(&self, image: &str) -> Applied {
         let plan = self.plan(image).await.expect("the plan can be made");
         apply::apply(&self.client, &plan, &Step::silent()).await.expect("the plan can be applied")
     }

@@ -7,4 +7,5 @@ mod kubectl;
 mod local;
 mod preflight;
 mod render;
+mod rollout;
 mod usage;
