@@ -21,12 +21,12 @@ use crate::delivery::Local;
 
 /// A service in as few lines as it takes; what is wrong with it comes by the variable MODE.
 const SERVICE: &str = r#"
-use std::{env, io::{Read, Write}, net::TcpListener, process};
+use std::{env::{var}, io::{Read, Write}, net::TcpListener, process::{exit}};
 fn main() {
-    let mode = env::var("MODE").unwrap_or_default();
+    let mode = var("MODE").unwrap_or_default();
     if mode == "crash" {
         eprintln!("configuration: MODE must be serve, got \"crash\"");
-        process::exit(78);
+        exit(78);
     }
     for stream in TcpListener::bind("0.0.0.0:8080").unwrap().incoming() {
         let mut stream = stream.unwrap();
@@ -60,6 +60,15 @@ fn push(local: &Local) -> String {
     let digests = output(Command::new("docker").args(["inspect", "--format", "{{index .RepoDigests 0}}", &name]));
     output(Command::new("docker").args(["rmi", &name]));
     digests.trim().to_owned()
+}
+
+/// What the pods' image leaves in Docker, removed once no container needs it.
+struct Pulled(String);
+
+impl Drop for Pulled {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["rmi", "--force", &self.0]).output();
+    }
 }
 
 #[track_caller]
@@ -106,6 +115,7 @@ fn diagnosed(error: &Error, kind: Kind, sentence: &str, causes: &[&str]) {
 #[tokio::test]
 async fn broken_versions_are_diagnosed_and_the_old_one_serves_on() {
     const DEPLOYMENT: &str = "manifests/base/deployment.yaml";
+    let mut pulled = Pulled(String::new());
     let mut local = Local::new().await;
     let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound").port();
     local.edit("manifests/overlays/local/kustomization.yaml", "value: 8080", &format!("value: {port}"));
@@ -117,6 +127,7 @@ async fn broken_versions_are_diagnosed_and_the_old_one_serves_on() {
         "            - name: MODE\n              value: serve\n            - name: DRAIN_DELAY",
     );
     let image = push(&local);
+    image.clone_into(&mut pulled.0);
     local.apply(&image).await;
     assert_eq!(wait(&local, &image).await.expect("it starts"), "3 of 3 pods new and available");
     let verified = served(&local).await.expect("it answers");
