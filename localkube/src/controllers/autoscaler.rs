@@ -1,8 +1,11 @@
 //! The HorizontalPodAutoscaler: keeps a workload between its bounds. There is no metrics server on this machine, so
 //! that nothing is scaled by load, and the conditions say so.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use k8s_openapi::{
     api::{
@@ -24,6 +27,9 @@ use super::{
     pods,
     queue::{Key, Queue},
 };
+
+/// A new autoscaler is seen without a status at first, as it is on Kubernetes for 15 seconds.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
 
 /// The controller's work and what it waits for.
 #[derive(Clone)]
@@ -161,8 +167,11 @@ impl Controller {
     pub(super) fn on_autoscaler(&self) -> Handler<HorizontalPodAutoscaler> {
         let queue = self.queue.clone();
         Box::new(move |change| {
-            if let Change::Applied { new, .. } = change {
-                queue.add((new.namespace().unwrap_or_default(), new.name_any()));
+            let Change::Applied { old, new } = change else { return };
+            let key = (new.namespace().unwrap_or_default(), new.name_any());
+            match old {
+                Some(_) => queue.add(key),
+                None => queue.add_after(key, FIRST_LOOK),
             }
         })
     }

@@ -2,6 +2,8 @@
 
 mod busybox;
 mod cluster;
+mod controllers;
+mod fake_node;
 mod golden;
 mod kubectl;
 mod registry;
