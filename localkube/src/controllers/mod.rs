@@ -11,7 +11,9 @@ mod deployment;
 mod disruption;
 mod endpoints;
 mod events;
+mod expectations;
 mod garbage;
+mod job;
 mod namespace;
 mod numbers;
 mod owners;
@@ -43,6 +45,7 @@ pub async fn run(client: kube::Client) {
     let namespaces = namespace::Controller::new(&context, catalog.clone());
     let autoscalers = autoscaler::Controller::new(&context, catalog.clone());
     let budgets = disruption::Controller::new(&context);
+    let jobs = job::Controller::new(&context);
     let gone = namespaces.clone();
     let on_gone = Arc::new(move |namespace: &str| gone.object_gone(namespace));
     let collector = garbage::Collector::new(client.clone(), catalog.clone(), on_gone);
@@ -52,8 +55,14 @@ pub async fn run(client: kube::Client) {
     tasks.spawn(recording);
     tasks.spawn(async move { catalog.run().await });
     let caches = &context.caches;
-    let pods =
-        vec![replica_sets.on_pod(), deployments.on_pod(), scheduler.on_pod(), endpoints.on_pod(), budgets.on_pod()];
+    let pods = vec![
+        replica_sets.on_pod(),
+        deployments.on_pod(),
+        scheduler.on_pod(),
+        endpoints.on_pod(),
+        budgets.on_pod(),
+        jobs.on_pod(),
+    ];
     tasks.spawn(caches.pods.clone().feed(client.clone(), pods));
     tasks.spawn(caches.nodes.clone().feed(client.clone(), vec![scheduler.on_node()]));
     let sets = vec![replica_sets.on_replica_set(), deployments.on_replica_set(), autoscalers.on_replica_set()];
@@ -67,6 +76,7 @@ pub async fn run(client: kube::Client) {
     tasks.spawn(caches.namespaces.clone().feed(client.clone(), vec![namespaces.on_namespace()]));
     tasks.spawn(caches.autoscalers.clone().feed(client.clone(), vec![autoscalers.on_autoscaler()]));
     tasks.spawn(caches.budgets.clone().feed(client.clone(), vec![budgets.on_budget()]));
+    tasks.spawn(caches.jobs.clone().feed(client.clone(), vec![jobs.on_job()]));
 
     tasks.spawn(deployments.run());
     tasks.spawn(replica_sets.run());
@@ -75,6 +85,7 @@ pub async fn run(client: kube::Client) {
     tasks.spawn(namespaces.run());
     tasks.spawn(autoscalers.run());
     tasks.spawn(budgets.run());
+    tasks.spawn(jobs.run());
     tasks.spawn(collector.run());
     while let Some(ended) = tasks.join_next().await {
         // Nothing of this ends by itself: a bug in one controller must not take the others along.

@@ -232,7 +232,7 @@ impl Controller {
         deployment.annotations_mut().insert(annotations::REVISION.into(), annotations::revision(&updated).to_string());
         if status::has_no_progress(deployment) {
             let message = format!("Found new replica set \"{}\"", updated.name_any());
-            status::note(deployment, Progress::FoundNewReplicaSet, message, &pods::now());
+            status::note(deployment, Progress::Found, message, &pods::now());
         }
         sets.new = Some(Arc::new(updated));
         Ok(())
@@ -261,7 +261,7 @@ impl Controller {
                     self.recorder.record(deployment, Severity::Normal, "ScalingReplicaSet", message);
                 }
                 let message = format!("Created new replica set \"{name}\"");
-                status::note(deployment, Progress::NewReplicaSetCreated, message, &pods::now());
+                status::note(deployment, Progress::Created, message, &pods::now());
                 deployment.annotations_mut().insert(annotations::REVISION.into(), revision.to_string());
                 sets.new = Some(Arc::new(created));
                 Ok(())
@@ -283,7 +283,7 @@ impl Controller {
             Err(error) => {
                 let message = format!("Failed to create new replica set \"{name}\": {}", context::words(&error));
                 self.recorder.record(deployment, Severity::Warning, "ReplicaSetCreateError", message.clone());
-                status::note(deployment, Progress::FailedCreate, message, &pods::now());
+                status::note(deployment, Progress::Refused, message, &pods::now());
                 Err(error)
             }
         }

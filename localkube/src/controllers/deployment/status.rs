@@ -16,34 +16,34 @@ const REPLICA_FAILURE: &str = "ReplicaFailure";
 /// Why a Deployment is or is not progressing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    NewReplicaSetCreated,
-    FoundNewReplicaSet,
-    ReplicaSetUpdated,
-    NewReplicaSetAvailable,
-    ProgressDeadlineExceeded,
-    FailedCreate,
-    DeploymentPaused,
-    DeploymentResumed,
+    Created,
+    Found,
+    Updated,
+    Complete,
+    Late,
+    Refused,
+    Paused,
+    Resumed,
 }
 
 impl Progress {
     fn reason(self) -> &'static str {
         match self {
-            Self::NewReplicaSetCreated => "NewReplicaSetCreated",
-            Self::FoundNewReplicaSet => "FoundNewReplicaSet",
-            Self::ReplicaSetUpdated => "ReplicaSetUpdated",
-            Self::NewReplicaSetAvailable => "NewReplicaSetAvailable",
-            Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
-            Self::FailedCreate => "ReplicaSetCreateError",
-            Self::DeploymentPaused => "DeploymentPaused",
-            Self::DeploymentResumed => "DeploymentResumed",
+            Self::Created => "NewReplicaSetCreated",
+            Self::Found => "FoundNewReplicaSet",
+            Self::Updated => "ReplicaSetUpdated",
+            Self::Complete => "NewReplicaSetAvailable",
+            Self::Late => "ProgressDeadlineExceeded",
+            Self::Refused => "ReplicaSetCreateError",
+            Self::Paused => "DeploymentPaused",
+            Self::Resumed => "DeploymentResumed",
         }
     }
 
     fn status(self) -> &'static str {
         match self {
-            Self::ProgressDeadlineExceeded | Self::FailedCreate => "False",
-            Self::DeploymentPaused | Self::DeploymentResumed => "Unknown",
+            Self::Late | Self::Refused => "False",
+            Self::Paused | Self::Resumed => "Unknown",
             _ => "True",
         }
     }
@@ -107,14 +107,14 @@ pub(super) fn has_no_progress(deployment: &Deployment) -> bool {
 pub(super) fn note_pause(deployment: &mut Deployment, now: &Time) {
     let paused = deployment.spec.as_ref().and_then(|spec| spec.paused).unwrap_or(false);
     let present = deployment.status.as_ref().and_then(|status| find(status, PROGRESSING)?.reason.as_deref());
-    let was_paused = present == Some(Progress::DeploymentPaused.reason());
-    if present == Some(Progress::ProgressDeadlineExceeded.reason()) || paused == was_paused {
+    let was_paused = present == Some(Progress::Paused.reason());
+    if present == Some(Progress::Late.reason()) || paused == was_paused {
         return;
     }
     if paused {
-        note(deployment, Progress::DeploymentPaused, "Deployment is paused".into(), now);
+        note(deployment, Progress::Paused, "Deployment is paused".into(), now);
     } else {
-        note(deployment, Progress::DeploymentResumed, "Deployment is resumed".into(), now);
+        note(deployment, Progress::Resumed, "Deployment is resumed".into(), now);
     }
 }
 
@@ -194,9 +194,9 @@ pub(super) fn rollout(deployment: &Deployment, sets: &Sets, now: &Time) -> Deplo
             condition(PROGRESSING, progress.status(), progress.reason(), format!("{subject} {words}"), now)
         };
         if is_complete(deployment, &status) {
-            set(&mut status, progressing(Progress::NewReplicaSetAvailable, "has successfully progressed."));
+            set(&mut status, progressing(Progress::Complete, "has successfully progressed."));
         } else if has_progressed(&before, &status) {
-            let mut condition = progressing(Progress::ReplicaSetUpdated, "is progressing.");
+            let mut condition = progressing(Progress::Updated, "is progressing.");
             if let Some(present) = present.filter(|present| present.status == "True") {
                 condition.last_transition_time = present.last_transition_time;
             }
@@ -204,7 +204,7 @@ pub(super) fn rollout(deployment: &Deployment, sets: &Sets, now: &Time) -> Deplo
             remove(&mut status, PROGRESSING);
             set(&mut status, condition);
         } else if has_timed_out(deployment, &status, now) {
-            set(&mut status, progressing(Progress::ProgressDeadlineExceeded, "has timed out progressing."));
+            set(&mut status, progressing(Progress::Late, "has timed out progressing."));
         }
     }
     match failure(sets) {
@@ -218,7 +218,7 @@ pub(super) fn rollout(deployment: &Deployment, sets: &Sets, now: &Time) -> Deplo
 fn failure(sets: &Sets) -> Option<DeploymentCondition> {
     let of = |set: &ReplicaSet| {
         let conditions = set.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        conditions.cloned().find(|condition| condition.type_ == REPLICA_FAILURE)
+        conditions.into_iter().find(|condition| condition.type_ == REPLICA_FAILURE).cloned()
     };
     let found = sets.new.as_ref().and_then(|set| of(set)).or_else(|| sets.all().find_map(|set| of(set)))?;
     Some(DeploymentCondition {

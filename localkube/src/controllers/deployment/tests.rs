@@ -185,7 +185,7 @@ fn the_deadline_counts_from_the_last_progress() {
     let mut deployment = deployment(2, rolling(json!(1), json!(0)), 1);
     let now = pods::now();
     let later = |seconds| Time(now.0 + SignedDuration::from_secs(seconds));
-    status::note(&mut deployment, status::Progress::NewReplicaSetCreated, "made".into(), &now);
+    status::note(&mut deployment, status::Progress::Created, "made".into(), &now);
     let at = |available| Sets::of(&deployment, vec![set_of(&deployment, 5, 2, available)]);
     let (none, one, two) = (at(0), at(1), at(2));
     deployment.status.as_mut().unwrap().updated_replicas = Some(2);

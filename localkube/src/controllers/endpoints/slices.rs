@@ -41,12 +41,15 @@ pub(super) fn labels_of(service: &Service) -> Labels {
     labels
 }
 
+/// What one slice holds: ports and endpoints.
+type Part = (Option<Vec<EndpointPort>>, Option<Vec<Endpoint>>);
+
 /// Compares the slices there are with the groups there must be. A Service without endpoints keeps one empty slice.
 pub(super) fn reconcile(service: &Service, groups: Vec<Group>, present: &[EndpointSlice]) -> Vec<Write> {
     let mut labels = labels_of(service);
     labels.insert(MANAGED_BY.into(), MANAGER.into());
     labels.insert(SERVICE_NAME.into(), service.name_any());
-    let mut parts: Vec<(Option<Vec<EndpointPort>>, Option<Vec<Endpoint>>)> = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
     for group in groups {
         for chunk in group.endpoints.chunks(MOST_PER_SLICE) {
             parts.push((Some(group.ports.clone()), Some(chunk.to_vec())));

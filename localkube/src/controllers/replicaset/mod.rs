@@ -1,7 +1,6 @@
 //! The ReplicaSet controller: as many pods as asked for, no more and no less.
 
 mod decide;
-mod expectations;
 #[cfg(test)]
 mod tests;
 
@@ -18,14 +17,12 @@ use kube::{
     api::{Patch, PropagationPolicy},
 };
 
-use self::{
-    decide::{Failure, Scale},
-    expectations::Expectations,
-};
+use self::decide::{Failure, Scale};
 use super::{
     cache::{Change, Handler},
     context::{self, Context},
     events::{Recorder, Severity},
+    expectations::{self, Expectations},
     owners::{self, Claim},
     pods,
     queue::{Key, Queue},
@@ -53,7 +50,7 @@ impl Controller {
     pub(super) fn on_replica_set(&self) -> Handler<ReplicaSet> {
         let this = self.clone();
         Box::new(move |change| match change {
-            Change::Applied { new, .. } => this.queue.add(key(&**new)),
+            Change::Applied { new, .. } => this.queue.add(key(new)),
             Change::Deleted(set) => this.expectations.forget(&set.uid().unwrap_or_default()),
             Change::Relisted => {}
         })
@@ -74,7 +71,7 @@ impl Controller {
             Change::Deleted(pod) => this.pod_changed(pod, true),
             Change::Relisted => {
                 this.expectations.relisted();
-                this.context.caches.replica_sets.all().iter().for_each(|set| this.queue.add(key(&**set)));
+                this.context.caches.replica_sets.all().iter().for_each(|set| this.queue.add(key(set)));
             }
         })
     }
@@ -90,7 +87,7 @@ impl Controller {
             None => {
                 for set in self.context.caches.replica_sets.list(&namespace) {
                     if set.spec.as_ref().is_some_and(|spec| owners::selects(&spec.selector, pod.labels())) {
-                        self.queue.add(key(&*set));
+                        self.queue.add(key(&set));
                     }
                 }
             }
@@ -112,7 +109,11 @@ impl Controller {
         let Some(spec) = &set.spec else { return Ok(()) };
         let uid = set.uid().unwrap_or_default();
         // Asked before the pods are read: what the cache shows later than this only makes the count more exact.
-        let may_act = self.expectations.met(&uid) && set.metadata.deletion_timestamp.is_none();
+        let met = self.expectations.met(&uid);
+        if !met {
+            self.queue.add_after(key.clone(), expectations::LOOK_AGAIN);
+        }
+        let may_act = met && set.metadata.deletion_timestamp.is_none();
         let all = self.context.caches.pods.list(&key.0);
         let mut active = self.claim(&set, &all).await?;
         let mut result = Ok(());

@@ -11,11 +11,8 @@ use kube::ResourceExt;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::{Value, json};
 
-use super::{
-    decide::{self, Failure, Scale},
-    expectations::Expectations,
-};
-use crate::controllers::pods;
+use super::decide::{self, Failure, Scale};
+use crate::controllers::{expectations::Expectations, pods};
 
 fn ago(now: Timestamp, seconds: i64) -> Time {
     Time(now - SignedDuration::from_secs(seconds))

@@ -1,4 +1,4 @@
-//! What a ReplicaSet has done and its cache has not shown yet, so that a stale cache never makes it act twice.
+//! What a controller of pods has done and its cache has not shown yet, so that a stale cache never makes it act twice.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,15 +12,18 @@ use tokio::time::Instant;
 /// ExpectationsTimeout).
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// When to look again for what no watch brings.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Longer than a list takes to arrive.
 const JUST_NOW: Duration = Duration::from_secs(10);
 
+/// By owner and pod.
 #[derive(Debug, Default)]
-pub(super) struct Expectations(Mutex<Known>);
+pub(crate) struct Expectations(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    // By the ReplicaSet's UID: a new one of the same name starts afresh.
+    // By the owner's UID: a new one of the same name starts afresh.
     created: HashMap<String, HashMap<String, Instant>>,
     deleted: HashMap<String, HashMap<String, Instant>>,
     // Pods that the watch showed before the answer to their creation arrived.
@@ -33,7 +36,7 @@ impl Expectations {
     }
 
     /// Whether the cache shows all that was done.
-    pub(super) fn met(&self, owner: &str) -> bool {
+    pub(crate) fn met(&self, owner: &str) -> bool {
         let now = Instant::now();
         let mut known = self.known();
         let Known { created, deleted, seen } = &mut *known;
@@ -51,7 +54,7 @@ impl Expectations {
     }
 
     /// A pod was created; the cache is to show it.
-    pub(super) fn created(&self, owner: &str, pod: &str) {
+    pub(crate) fn created(&self, owner: &str, pod: &str) {
         let mut known = self.known();
         if !known.seen.get(owner).is_some_and(|seen| seen.contains(pod)) {
             known.created.entry(owner.to_owned()).or_default().insert(pod.to_owned(), Instant::now());
@@ -60,17 +63,17 @@ impl Expectations {
 
     /// A pod is about to be deleted; the cache is to show it going. Told before the request, as the watch may be
     /// faster than the answer.
-    pub(super) fn deleting(&self, owner: &str, pod: &str) {
+    pub(crate) fn deleting(&self, owner: &str, pod: &str) {
         self.known().deleted.entry(owner.to_owned()).or_default().insert(pod.to_owned(), Instant::now());
     }
 
     /// Whether the pod was deleted and the cache does not show it yet.
-    pub(super) fn is_leaving(&self, owner: &str, pod: &str) -> bool {
+    pub(crate) fn is_leaving(&self, owner: &str, pod: &str) -> bool {
         self.known().deleted.get(owner).is_some_and(|waiting| waiting.contains_key(pod))
     }
 
     /// The cache shows the pod; `going` if it is being deleted or gone.
-    pub(super) fn observe(&self, owner: &str, pod: &str, going: bool) {
+    pub(crate) fn observe(&self, owner: &str, pod: &str, going: bool) {
         let mut known = self.known();
         if let Some(waiting) = known.created.get_mut(owner) {
             waiting.remove(pod);
@@ -82,13 +85,13 @@ impl Expectations {
     }
 
     /// The pod could not be deleted.
-    pub(super) fn not_deleted(&self, owner: &str, pod: &str) {
+    pub(crate) fn not_deleted(&self, owner: &str, pod: &str) {
         self.observe(owner, pod, true);
     }
 
     /// A whole list came: what was done well before is in it or gone. What was done just now may be younger than the
     /// list; the watch that follows will show it.
-    pub(super) fn relisted(&self) {
+    pub(crate) fn relisted(&self) {
         let now = Instant::now();
         let mut known = self.known();
         let Known { created, deleted, .. } = &mut *known;
@@ -97,8 +100,8 @@ impl Expectations {
         }
     }
 
-    /// The ReplicaSet is gone.
-    pub(super) fn forget(&self, owner: &str) {
+    /// The owner is gone.
+    pub(crate) fn forget(&self, owner: &str) {
         let mut known = self.known();
         known.created.remove(owner);
         known.deleted.remove(owner);
