@@ -45,8 +45,8 @@ impl Cluster {
         let directory = std::env::temp_dir().join(format!("localkube-controllers-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir_all(&directory).unwrap();
         let store = Store::open(&directory.join("store.redb")).unwrap();
-        let options = api::Options { service_cidr: "10.96.0.0/17".into(), ca_certificate: "none".into() };
-        let server = api::Server::new(store, options);
+        let server = api::Server::new(store, api::Options { ca_certificate: "none".into() });
+        server.set_service_cidr("10.96.0.0/17");
         api::bootstrap(&server).await;
         let router = api::router(Arc::clone(&server));
         let client = api::client(&router, "test");
