@@ -27,7 +27,7 @@ pub(super) async fn ensure(runner: &mut Runner) -> Image {
                 let waiting = if runner.kind == Kind::Main { "ContainerCreating" } else { "PodInitializing" };
                 runner.view(|view| {
                     if view.state.waiting.is_some() && view.id.is_none() {
-                        view.wait(waiting, None)
+                        view.wait(waiting, None);
                     }
                 });
                 return image;

@@ -6,5 +6,6 @@ mod controllers;
 mod fake_node;
 mod golden;
 mod kubectl;
+mod kubelet;
 mod registry;
 mod serve;

@@ -1,0 +1,191 @@
+//! Services: from the host, from inside pods, and while pods are replaced.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Event, Service},
+};
+use kube::{
+    Api,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::cluster::{Cluster, is};
+
+async fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// One request; what went wrong if it did. The connection is kept unless the server says otherwise.
+async fn request(connection: &mut Option<TcpStream>, address: SocketAddr, keep: bool) -> Result<String, String> {
+    let mut stream = match connection.take() {
+        Some(stream) => stream,
+        None => TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?,
+    };
+    let close = if keep { "" } else { "connection: close\r\n" };
+    let text = format!("GET / HTTP/1.1\r\nhost: test\r\n{close}\r\n");
+    stream.write_all(text.as_bytes()).await.map_err(|error| format!("write: {error}"))?;
+    let mut answer = Vec::new();
+    loop {
+        let mut part = [0; 1024];
+        let count = stream.read(&mut part).await.map_err(|error| format!("read: {error}"))?;
+        if count == 0 {
+            return Err(format!("closed after {answer:?}"));
+        }
+        answer.extend_from_slice(&part[..count]);
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length: usize = head.split("content-length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+        if body.len() >= length {
+            if keep && !head.contains("connection: close") {
+                *connection = Some(stream);
+            }
+            return if head.starts_with("HTTP/1.1 200") { Ok(body.to_owned()) } else { Err(head.to_owned()) };
+        }
+    }
+}
+
+async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
+    for _ in 0..1500 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    panic!("never: {what}");
+}
+
+fn deployment(image: &str, version: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": "web"}},
+            "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "template": {
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {
+                    "terminationGracePeriodSeconds": 20,
+                    "containers": [{
+                        "name": "main", "image": image, "command": ["/test", "serve", version],
+                        "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1},
+                        "lifecycle": {"preStop": {"httpGet": {"path": "/drain", "port": 8080}}},
+                    }],
+                },
+            },
+        },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_under_load_loses_no_request() {
+    let cluster = Cluster::start().await;
+    let port = free_port().await;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let services: Api<Service> = Api::namespaced(cluster.client.clone(), "default");
+    let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), "default");
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+        "spec": {"type": "LoadBalancer", "selector": {"app": "web"}, "ports": [{"port": port, "targetPort": 8080}]},
+    });
+    services.create(&PostParams::default(), &serde_json::from_value(service).unwrap()).await.unwrap();
+    let first = serde_json::from_value(deployment(&cluster.image, "one")).unwrap();
+    deployments.create(&PostParams::default(), &first).await.unwrap();
+    let replaced = async || {
+        let found = serde_json::to_value(deployments.get("web").await.unwrap()).unwrap();
+        let status = &found["status"];
+        found["metadata"]["generation"] == status["observedGeneration"]
+            && ["replicas", "updatedReplicas", "availableReplicas"].iter().all(|count| status[*count] == 2)
+    };
+    until("two pods available", &replaced).await;
+    until("the service answers", async || request(&mut None, address, false).await.is_ok()).await;
+    let found = serde_json::to_value(services.get("web").await.unwrap()).unwrap();
+    assert_eq!(found["status"]["loadBalancer"]["ingress"][0]["ip"], "127.0.0.1");
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let (done, newer) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..6)
+        .map(|number| {
+            let (stop, done, newer) = (Arc::clone(&stop), Arc::clone(&done), Arc::clone(&newer));
+            tokio::spawn(async move {
+                let mut connection = None;
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = request(&mut connection, address, number % 2 == 0).await?;
+                    done.fetch_add(1, Ordering::Relaxed);
+                    newer.fetch_add(usize::from(answer == "two"), Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                Ok::<(), String>(())
+            })
+        })
+        .collect();
+    let second = Patch::Merge(deployment(&cluster.image, "two"));
+    deployments.patch("web", &PatchParams::default(), &second).await.unwrap();
+    until("both pods replaced", &replaced).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        assert_eq!(client.await.unwrap(), Ok(()));
+    }
+    let (done, newer) = (done.load(Ordering::Relaxed), newer.load(Ordering::Relaxed));
+    assert!(done > 500 && newer > 50, "{done} requests, {newer} to the new version");
+
+    // From inside, by each of its names.
+    let names = ["web", "web.default", "web.default.svc", "web.default.svc.cluster.local"];
+    for name in names {
+        let pod = format!("asks-{}", name.len());
+        let never = json!({"spec": {"restartPolicy": "Never"}});
+        cluster.run(&pod, &["/test", "get", &format!("{name}:{port}")], never, Value::Null).await;
+        cluster.until(&pod, "over", |pod| pod["status"]["phase"] == "Succeeded").await;
+        assert_eq!(cluster.logs(&pod, false).await, "two", "{name}");
+    }
+
+    let nothing = Patch::Merge(json!({"spec": {"replicas": 0}}));
+    deployments.patch("web", &PatchParams::default(), &nothing).await.unwrap();
+    until("nothing answers", async || request(&mut None, address, false).await.is_err()).await;
+
+    let removed =
+        localkube::kubelet::remove_all(&cluster.docker, Some(&cluster.id), &cluster.directory, None).await.unwrap();
+    assert!(removed.containers > 0 && removed.networks == 1 && removed.images > 0, "{removed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_told_and_used_when_it_is_free() {
+    let cluster = Cluster::start().await;
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    cluster.run("web", &["/test", "serve", "x"], Value::Null, Value::Null).await;
+    cluster.until("web", "ready", |pod| is(pod, "Ready")).await;
+    let services: Api<Service> = Api::namespaced(cluster.client.clone(), "default");
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+        "spec": {"type": "LoadBalancer", "selector": {"app": "web"}, "ports": [{"port": port, "targetPort": 8080}]},
+    });
+    services.create(&PostParams::default(), &serde_json::from_value(service).unwrap()).await.unwrap();
+    let events: Api<Event> = Api::namespaced(cluster.client.clone(), "default");
+    until("an event names the port", async || {
+        let all = events.list(&ListParams::default().fields("involvedObject.name=web")).await.unwrap().items;
+        let message = format!("cannot listen on port {port} of 127.0.0.1: it is taken by another program");
+        all.iter().any(|event| event.message.as_ref().is_some_and(|text| text.contains(&message)))
+    })
+    .await;
+    let found = serde_json::to_value(services.get("web").await.unwrap()).unwrap();
+    assert_eq!(found["status"]["loadBalancer"], json!({}), "nothing is promised before it is listened on");
+    drop(taken);
+    until("the service answers", async || request(&mut None, address, false).await.is_ok()).await;
+}
