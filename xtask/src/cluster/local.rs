@@ -2,6 +2,8 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -118,9 +120,13 @@ pub async fn remove(root: &Path, step: &Step) -> Result<Option<Removed>> {
     let removed = kubelet::remove_all(&docker, identity.id.as_deref(), &directory, registry.as_deref())
         .await
         .map_err(|error| Error::failed("remove what the local environment made in Docker").source(&error))?;
-    if there {
-        fs::remove_dir_all(&directory)
-            .map_err(|error| Error::failed(format!("remove {}", directory.display())).source(&error))?;
+    // What the pipeline remembers of its builds and pushes goes, too: it means nothing without the registry.
+    let state = root.join(".slipway");
+    match fs::remove_dir_all(&state) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::failed(format!("remove {}", state.display())).source(&error));
+        }
+        _ => {}
     }
     Ok((there || removed != Removed::default()).then_some(removed))
 }
@@ -151,20 +157,33 @@ fn running(directory: &Path, record: Record) -> Running {
 /// Keeps two commands from starting or stopping the process at once.
 async fn begin(directory: &Path) -> Result<File> {
     let path = directory.join("start.lock");
-    let doing = || Error::failed(format!("lock {}", path.display()));
-    fs::create_dir_all(directory)
-        .map_err(|error| Error::failed(format!("create {}", directory.display())).source(&error))?;
+    let failed = |error: &io::Error| Error::failed(format!("lock {}", path.display())).source(error);
     let deadline = Instant::now() + START + STOP;
     loop {
-        let file = File::options().create(true).append(true).open(&path).map_err(|error| doing().source(&error))?;
+        fs::create_dir_all(directory).map_err(|error| failed(&error))?;
+        let file = match File::options().create(true).append(true).open(&path) {
+            Ok(file) => file,
+            // Another command removes the directory just now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed(&error)),
+        };
         match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(doing().source(&error)),
+            Ok(()) if is_at(&file, &path) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(failed(&error)),
             Err(TryLockError::WouldBlock) if Instant::now() > deadline => {
                 return Err(Error::timed_out("wait for the other command that starts or stops the local environment"));
             }
-            Err(TryLockError::WouldBlock) => sleep(POLL).await,
+            Ok(()) | Err(TryLockError::WouldBlock) => sleep(POLL).await,
         }
+    }
+}
+
+/// Whether the file has not been removed since it was opened: a lock on a removed file keeps nobody out.
+fn is_at(file: &File, path: &Path) -> bool {
+    let inode = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(there)) => inode(open) == inode(there),
+        _ => false,
     }
 }
 

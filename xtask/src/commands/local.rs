@@ -6,6 +6,7 @@ use localkube::kubelet::Removed;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::lock;
 use crate::{
     cli::{Local, LocalCommand, Output, Report, Serve},
     cluster::local::{self, Running},
@@ -39,6 +40,7 @@ async fn up(root: &Path, report: Report, printer: &Printer) -> Result<()> {
 }
 
 async fn down(root: &Path, printer: &Printer) -> Result<()> {
+    let _lock = lock::take(root, "local down")?;
     let remove = async |step: &_| {
         Ok(match local::remove(root, step).await? {
             None => Done::new(Outcome::Same, "there was nothing", ()),

@@ -1,6 +1,5 @@
 //! `build-image` and `push`, and what a deploy does of the same.
 
-use bollard::Docker;
 use serde_json::json;
 
 use super::lock;
@@ -8,7 +7,10 @@ use crate::{
     cli::{Output, Reporting},
     config::{self, Environment},
     error::Result,
-    image::{self, Built, engine},
+    image::{
+        self, Built,
+        engine::{self, Docker},
+    },
     registry::{self, Pushed},
     ui::{Done, Outcome, Printer, Step},
 };

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use bollard::{Docker, errors::Error as Failure};
+pub use bollard::Docker;
+use bollard::errors::Error as Failure;
 
 use crate::{
     config::variables,

@@ -80,7 +80,7 @@ fn it_is_started_once_and_leaves_nothing() {
     let down = environment.0.run(&["local", "down"]);
     assert_eq!(down.code, Some(0), "{}", down.stderr);
     assert!(!is_alive(&first["pid"]));
-    assert!(!environment.file("").exists());
+    assert!(!environment.0.root.join(".slipway").exists());
     let again = environment.0.run(&["local", "down"]);
     assert!(again.stderr.starts_with(" same     local      there was nothing"), "{}", again.stderr);
 }

@@ -24,13 +24,18 @@ fn repository(port: u16) -> Repository {
     repository
 }
 
+/// A port that nobody listens on, though 8080 may be taken on this machine.
+fn free() -> u16 {
+    taken().1
+}
+
 fn name_of_this_process() -> String {
     std::fs::read_to_string("/proc/self/comm").expect("/proc is there").trim().to_owned()
 }
 
 #[test]
 fn a_docker_that_does_not_run_is_reported_with_the_remedy() {
-    let repository = Repository::of_the_workspace();
+    let repository = repository(free());
     let run = Run::of(repository.command(&["doctor"]).env("DOCKER_HOST", "unix:///nowhere/docker.sock"));
     assert_eq!((run.code, run.stderr.as_str()), (Some(1), "error: one thing would keep a deploy from working\n"));
     assert!(
@@ -46,7 +51,7 @@ fn a_docker_that_does_not_run_is_reported_with_the_remedy() {
 
 #[test]
 fn a_socket_that_nobody_serves_is_no_docker() {
-    let repository = Repository::of_the_workspace();
+    let repository = repository(free());
     let socket = repository.root.join("docker.sock");
     drop(std::os::unix::net::UnixListener::bind(&socket).expect("bind a socket"));
     let host = format!("unix://{}", socket.display());

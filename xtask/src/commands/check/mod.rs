@@ -28,7 +28,9 @@ pub(super) async fn run(printer: &Printer) -> Result<()> {
     };
     keep(printer.step("graph").run(depend).await);
     let format = async |_: &Step| {
-        cargo(&root, &["fmt", "--all", "--check"]).await.map_err(|error| error.hint("cargo fmt --all"))?;
+        cargo(&root, &["fmt", "--all", "--check", "--", "--color", "never"])
+            .await
+            .map_err(|error| error.hint("cargo fmt --all"))?;
         Ok(Done::new(Outcome::Ok, "formatted", ()))
     };
     keep(printer.step("fmt").run(format).await);

@@ -48,7 +48,7 @@ const BANS: &[Ban] = &[
             "xtask/src/registry/",
             "localkube/src/kubelet/",
             "localkube/src/proxy/",
-            "localkube/src/serve.rs",
+            "localkube/src/serve/",
         ],
         in_tests: true,
         why: "Docker is spoken to in image/, registry/, kubelet/ and proxy/ only",
