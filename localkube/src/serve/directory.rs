@@ -134,8 +134,11 @@ impl Directory {
 
     /// Takes the announcement back.
     pub(super) fn withdraw(&self) {
-        if let Err(error) = fs::remove_file(self.file("process.json")) {
-            tracing::warn!(%error, "cannot remove process.json");
+        match fs::remove_file(self.file("process.json")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, "cannot remove process.json");
+            }
+            _ => {}
         }
     }
 

@@ -113,6 +113,8 @@ impl From<OpenError> for Error {
 /// The directory or a port is taken or not usable.
 pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     let directory = Directory::open(&options.directory)?;
+    // What a killed process announced is no longer so.
+    directory.withdraw();
     let mut cluster = directory.cluster()?;
     let api_listener = bind(options.api_port.or(cluster.api_port), "API server").await?;
     let registry_listener = bind(options.registry_port.or(cluster.registry_port), "image registry").await?;
