@@ -6,6 +6,7 @@
 
 mod address;
 mod admission;
+mod authorize;
 mod bootstrap;
 mod convert;
 mod delete;
@@ -96,6 +97,13 @@ impl User {
             name: "kubernetes-admin".to_owned(),
             groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
         }
+    }
+}
+
+impl User {
+    /// Whoever sends no token.
+    pub fn anonymous() -> Self {
+        Self { name: "system:anonymous".to_owned(), groups: vec!["system:unauthenticated".to_owned()] }
     }
 }
 

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::{Server, User, delete, discovery, manager, read, respond, review, scale, subresource, watch, write};
+use super::{
+    Server, User, authorize, delete, discovery, manager, read, respond, review, scale, subresource, watch, write,
+};
 use crate::{resource::Resource, status::Status, store::Key};
 
 /// What the API server accepts at most in one body.
@@ -114,6 +116,9 @@ pub(super) async fn serve(server: Arc<Server>, request: http::Request<Body>) -> 
     let (parts, body) = request.into_parts();
     let query = Query::parse(&parts.uri);
     let path = parts.uri.path().to_owned();
+    if let Err(status) = authorize::check(parts.extensions.get::<User>(), &parts.method, &path, &query) {
+        return respond::failure(&status);
+    }
     if let Some(response) = discovery::serve(&server, &parts.method, &path, &parts.headers) {
         return response;
     }

@@ -13,7 +13,7 @@ use http::{StatusCode, header};
 
 use crate::{api, status::Status};
 
-/// The routes behind the token. Health and version are for everyone, as the API server has it.
+/// The routes behind the token. Who brings none is anonymous, and gets health and version as from any API server.
 pub(super) fn required(router: Router, token: &str) -> Router {
     let token: Arc<str> = token.into();
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
@@ -23,7 +23,6 @@ pub(super) fn required(router: Router, token: &str) -> Router {
 }
 
 async fn check(token: &str, mut request: Request, next: Next) -> Response {
-    let open = matches!(request.uri().path(), "/healthz" | "/livez" | "/readyz" | "/version");
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = given.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")));
     match bearer.map(|bearer| equal(bearer.trim().as_bytes(), token.as_bytes())) {
@@ -31,7 +30,10 @@ async fn check(token: &str, mut request: Request, next: Next) -> Response {
             request.extensions_mut().insert(api::User::admin());
             next.run(request).await
         }
-        None if open => next.run(request).await,
+        None if given.is_none() => {
+            request.extensions_mut().insert(api::User::anonymous());
+            next.run(request).await
+        }
         _ => unauthorized(),
     }
 }

@@ -197,7 +197,12 @@ async fn a_wrong_token_is_refused_and_health_is_for_everyone() {
     let anonymous = Client::try_from(config).unwrap();
     let ready = anonymous.request_text(http::Request::get("/readyz").body(Vec::new()).unwrap()).await.unwrap();
     assert_eq!(ready, "ok");
-    assert!(Api::<ConfigMap>::namespaced(anonymous, "default").get("kube-root-ca.crt").await.is_err());
+    let expected = "configmaps \"kube-root-ca.crt\" is forbidden: User \"system:anonymous\" cannot get resource \"configmaps\" \
+                    in API group \"\" in the namespace \"default\"";
+    match Api::<ConfigMap>::namespaced(anonymous, "default").get("kube-root-ca.crt").await.unwrap_err() {
+        kube::Error::Api(status) => assert_eq!((status.code, status.message.as_str()), (403, expected)),
+        other => panic!("{other}"),
+    }
     server.stop().await;
 }
 
