@@ -12,6 +12,7 @@ use k8s_openapi::{
         apps::v1::{Deployment, ReplicaSet},
         autoscaling::v2::{
             HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition, HorizontalPodAutoscalerStatus, MetricSpec,
+            MetricStatus,
         },
     },
     apimachinery::pkg::apis::meta::v1::Time,
@@ -150,8 +151,9 @@ fn status(
         Decision::Hold => {
             let (reason, message, _) = missing(metric);
             condition(&mut conditions, "ScalingActive", "False", reason, message, now);
-            // What is wanted without knowing the load is what there is.
-            status.desired_replicas = scale.wanted;
+            // What was wanted last stays in the status, and every metric is listed as unknown.
+            let unknown = autoscaler.spec.metrics.as_ref().map_or(0, Vec::len);
+            status.current_metrics = Some(vec![MetricStatus::default(); unknown]);
         }
     }
     status.conditions = Some(conditions);
@@ -321,7 +323,9 @@ mod tests {
         let first = status(&autoscaler, scale, &Decision::Hold, &pods::now());
         let active = first.conditions.iter().flatten().find(|one| one.type_ == "ScalingActive").unwrap();
         assert_eq!((active.status.as_str(), active.reason.as_deref()), ("False", Some("FailedGetResourceMetric")));
-        assert_eq!(first.desired_replicas, 3);
+        // As recorded from a server without metrics.
+        assert_eq!(serde_json::to_value(&first.current_metrics).unwrap(), json!([{"type": ""}]));
+        assert_eq!((first.current_replicas, first.desired_replicas), (Some(3), 0));
         // A status that changed on every look would make the controller wake itself for ever.
         let again = HorizontalPodAutoscaler { status: Some(first.clone()), ..autoscaler };
         let later = Time(pods::now().0 + jiff::SignedDuration::from_secs(60));

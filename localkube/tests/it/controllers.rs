@@ -245,7 +245,7 @@ async fn an_autoscaler_holds_its_bounds_and_a_budget_counts() {
     eventually("the condition says why nothing scales", async || {
         let status = autoscalers.get("web").await.unwrap().status.unwrap_or_default();
         let reasons: Vec<_> = status.conditions.iter().flatten().filter_map(|one| one.reason.as_deref()).collect();
-        status.desired_replicas == 4 && reasons.contains(&"FailedGetResourceMetric")
+        status.current_replicas == Some(4) && reasons.contains(&"FailedGetResourceMetric")
     })
     .await;
     let budgets = cluster.api::<PodDisruptionBudget>();
