@@ -197,6 +197,8 @@ async fn killed_at_any_moment_the_controllers_converge_and_double_nothing() {
         }
         control.abort();
         let _ = control.await;
+        // Requests under way would die with the process; this server lives on and ends them.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let control = cluster.control();
     cluster.rolled(4).await;
