@@ -110,6 +110,13 @@ impl PodContext {
         }
     }
 
+    /// Waits until nothing is being made in the engine: what was, can be found then.
+    pub(super) async fn settle(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.tracker.reopen();
+    }
+
     /// Writes the status if it differs from the one written last.
     pub(super) async fn publish(&self) -> Result<(), kube::Error> {
         let mut published = self.published.lock().await;
@@ -211,11 +218,18 @@ async fn live(context: &Arc<PodContext>) {
             () = containers(context, &sandbox, &places, std::mem::take(&mut found.containers)) => break,
             _ = context.kubelet.exits.wait(&sandbox.id) => {}
             () = refresh(context) => {}
+            () = deadline(context) => {
+                let message = "Pod was active on the node longer than the specified deadline";
+                context.event(Severity::Normal, "DeadlineExceeded", message);
+                context.update(|view| view.refused = Some(("DeadlineExceeded", message.to_owned())));
+                break;
+            }
         }
         // The engine was restarted, or somebody removed the sandbox: addresses are lost, so the containers go too.
         context.event(Severity::Normal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
         context.update(|view| view.sandbox = false);
         context.kubelet.exits.connected().await;
+        context.settle().await;
         found = find(context).await;
     }
     context.update(|view| {
@@ -290,6 +304,16 @@ async fn refresh(context: &PodContext) {
             tracing::debug!(error, pod = names::full(&context.pod()), "volumes were not brought up to date");
         }
     }
+}
+
+/// The end of the pod's `activeDeadlineSeconds`, if it has any.
+async fn deadline(context: &PodContext) {
+    let seconds = context.pod().spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
+    let Some(limit) = seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs) else {
+        return std::future::pending().await;
+    };
+    let start = context.view.borrow().start.unwrap_or_else(Timestamp::now);
+    sleep(limit.saturating_sub(Timestamp::now().duration_since(start).unsigned_abs())).await;
 }
 
 /// The sandbox that still runs, or a new one. A new one means that containers of an old one can't go on.

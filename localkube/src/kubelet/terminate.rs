@@ -41,8 +41,7 @@ struct Member {
 /// Ends the pod and removes everything of it; `ended` when its containers have ended long ago.
 pub(super) async fn run(context: &Arc<PodContext>, ended: bool) {
     // What is being made now is removed below, not missed.
-    context.tracker.close();
-    context.tracker.wait().await;
+    context.settle().await;
     let members = members(context).await;
     let (sender, deadline) = watch::channel(Instant::now() + grace(&context.latest.borrow()));
     let follow = follow(context, &sender);
@@ -211,15 +210,17 @@ async fn finish(context: &PodContext, members: &[Member]) {
     }
 }
 
-/// What goes on in a pod whose containers are done: sidecars and the sandbox. The containers stay, for their logs.
+/// What goes on in a pod that is over: sidecars, containers past its deadline, the sandbox. The containers stay, for
+/// their logs.
 pub(super) async fn stop_rest(context: &PodContext) {
     let grace = context.pod().spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
     let grace = Duration::from_secs(u64::try_from(grace).unwrap_or_default());
+    context.settle().await;
     let members = members(context).await;
     let (_keep, deadline) = watch::channel(Instant::now() + grace);
     stop(context, &members, &deadline).await;
-    let sidecars: Vec<Member> = members.into_iter().filter(|member| member.kind == Kind::Sidecar).collect();
-    finish(context, &sidecars).await;
+    let stopped: Vec<Member> = members.into_iter().filter(|member| member.running).collect();
+    finish(context, &stopped).await;
     let sandbox = names::sandbox(&context.kubelet.options.cluster_id, &context.pod());
     cleanup::remove(&context.kubelet.docker, &sandbox).await;
 }

@@ -54,6 +54,11 @@ impl Cluster {
         self.client = client;
     }
 
+    /// Ends every task for good.
+    pub(super) fn kill(&mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+    }
+
     pub(super) fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), "default")
     }

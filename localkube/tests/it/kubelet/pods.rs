@@ -24,6 +24,9 @@ async fn ends_are_told_as_they_were() {
     cluster.run("nocommand", &["/nonesuch"], never.clone(), NONE).await;
     cluster.run("lastwords", &["/test", "write", "/dev/termination-log", "goodbye"], never.clone(), NONE).await;
 
+    let deadline = json!({"spec": {"activeDeadlineSeconds": 4}});
+    cluster.run("late", &["/test", "sleep"], deadline, NONE).await;
+
     let fine = cluster.until("fine", "over", |pod| pod["status"]["phase"] == "Succeeded").await;
     assert_eq!(state(&fine)["terminated"]["reason"], "Completed");
     assert_eq!(cluster.logs("fine", false).await, "hello\n");
@@ -35,6 +38,10 @@ async fn ends_are_told_as_they_were() {
     assert_eq!(state(&fat)["terminated"]["exitCode"], 137);
     let lastwords = cluster.until("lastwords", "over", |pod| pod["status"]["phase"] == "Succeeded").await;
     assert_eq!(state(&lastwords)["terminated"]["message"], "goodbye");
+    let late = cluster.until("late", "over", |pod| pod["status"]["phase"] == "Failed").await;
+    assert_eq!(late["status"]["reason"], "DeadlineExceeded");
+    let ended = |pod: &Value| state(pod)["terminated"]["exitCode"] == 137;
+    cluster.until("late", "stopped", ended).await;
     let nocommand = cluster.until("nocommand", "over", |pod| pod["status"]["phase"] == "Failed").await;
     assert_eq!(state(&nocommand)["terminated"]["reason"], "StartError");
     contains(&state(&nocommand)["terminated"]["message"], "no such file or directory");
@@ -229,6 +236,7 @@ async fn a_killed_process_adopts_what_runs_and_restarts_what_does_not() {
     let left = cluster.leftovers().await;
     assert_eq!(left.len(), 5 + 1 + 1, "with the network and the image: {left:?}");
 
+    cluster.kill();
     let removed =
         localkube::kubelet::remove_all(&cluster.docker, Some(&cluster.id), &cluster.directory, None).await.unwrap();
     assert!(removed.containers >= 5 && removed.networks == 1, "{removed:?}");

@@ -93,7 +93,7 @@ fn deployment(image: &str, version: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replacement_under_load_loses_no_request() {
-    let cluster = Cluster::start().await;
+    let mut cluster = Cluster::start().await;
     let port = free_port().await;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let services: Api<Service> = Api::namespaced(cluster.client.clone(), "default");
@@ -158,6 +158,7 @@ async fn a_replacement_under_load_loses_no_request() {
     deployments.patch("web", &PatchParams::default(), &nothing).await.unwrap();
     until("nothing answers", async || request(&mut None, address, false).await.is_err()).await;
 
+    cluster.kill();
     let removed =
         localkube::kubelet::remove_all(&cluster.docker, Some(&cluster.id), &cluster.directory, None).await.unwrap();
     assert!(removed.containers > 0 && removed.networks == 1 && removed.images > 0, "{removed:?}");
