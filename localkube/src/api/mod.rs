@@ -19,6 +19,7 @@ mod namespace;
 mod negotiate;
 mod openapi;
 mod options;
+mod patch_options;
 mod quota;
 mod read;
 mod request;

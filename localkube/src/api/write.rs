@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::{
     address, admission, bootstrap, convert, meta, namespace,
-    negotiate::{body_format, content_type, unsupported_body},
-    options, quota,
+    negotiate::body_format,
+    options,
+    patch_options::{PatchType, check_patch_options, patch_type},
+    quota,
     request::Call,
     respond,
 };
@@ -15,7 +17,7 @@ use crate::{
     fields::{self, Manager},
     kinds, patch,
     schema::{self, Decoded, Schema},
-    status::{FieldErrorKind, Status},
+    status::Status,
     store::{Stored, WriteError},
 };
 
@@ -221,31 +223,6 @@ fn creates_on_update(call: &Call) -> bool {
     call.subresource.is_none() && KINDS.contains(&call.resource.plural.as_str())
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PatchType {
-    Json,
-    Merge,
-    Strategic,
-    Apply,
-}
-
-fn patch_type(call: &Call) -> Result<PatchType, Status> {
-    Ok(match content_type(&call.headers) {
-        "application/json-patch+json" => PatchType::Json,
-        "application/merge-patch+json" => PatchType::Merge,
-        "application/strategic-merge-patch+json" if schema::of(&call.resource).is_some() => PatchType::Strategic,
-        "application/strategic-merge-patch+json" => {
-            let accepted = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
-            return Err(unsupported_body(accepted));
-        }
-        "application/apply-patch+yaml" => PatchType::Apply,
-        _ => {
-            let status = Status::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
-            return Err(status.with_details(serde_json::json!({})));
-        }
-    })
-}
-
 async fn patch(call: &Call) -> Result<Response, Status> {
     let patch_type = patch_type(call)?;
     let dry_run = options::dry_run(&call.query, "PatchOptions")?;
@@ -299,22 +276,6 @@ async fn patch(call: &Call) -> Result<Response, Status> {
         }
     }
     Err(meta::modified(call, name))
-}
-
-/// Whether conflicts are forced; an apply has to say who applies.
-fn check_patch_options(call: &Call, patch_type: PatchType) -> Result<bool, Status> {
-    options::field_manager(&call.query, "PatchOptions")?;
-    let forced = call.query.get("force").is_some();
-    if patch_type == PatchType::Apply {
-        if call.query.get("fieldManager").is_none() {
-            let message = "Required value: is required for apply patch";
-            return Err(options::invalid("PatchOptions", "fieldManager", FieldErrorKind::Required, message));
-        }
-    } else if forced {
-        let message = "Forbidden: may not be specified for non-apply patch";
-        return Err(options::invalid("PatchOptions", "force", FieldErrorKind::Forbidden, message));
-    }
-    Ok(call.query.flag("force"))
 }
 
 /// The configuration in the body of an apply.

@@ -1,6 +1,7 @@
 //! Tables, as `kubectl get` prints them.
 
 mod cells;
+mod network;
 mod pod;
 #[cfg(test)]
 mod tests;
