@@ -2,8 +2,10 @@
 
 mod command;
 mod delivery;
+mod deploy;
 mod image;
 mod kubectl;
+mod load;
 mod local;
 mod preflight;
 mod render;
