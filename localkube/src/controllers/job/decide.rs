@@ -112,6 +112,7 @@ pub(super) fn plan(job: &Job, all: &[Arc<Pod>], now: &Time) -> Plan {
         return plan;
     }
     let suspended = spec.suspend == Some(true);
+    tell_suspension(&mut plan.status, suspended, now);
     if plan.status.start_time.is_none() && !suspended {
         plan.status.start_time = Some(now.clone());
     }
@@ -176,6 +177,29 @@ pub(super) fn plan(job: &Job, all: &[Arc<Pod>], now: &Time) -> Plan {
 /// An empty record of uncounted pods is written as `{}` while the Job lives, as Kubernetes does.
 fn drop_empty(status: &mut JobStatus) {
     status.conditions = status.conditions.take().filter(|conditions| !conditions.is_empty());
+}
+
+/// A Job that was suspended says so from then on; its time counts anew when it is resumed.
+fn tell_suspension(status: &mut JobStatus, suspended: bool, now: &Time) {
+    let told = status.conditions.iter_mut().flatten().find(|one| one.type_ == "Suspended");
+    match told {
+        None if suspended => conclude(status, "Suspended", "JobSuspended", "Job suspended", now),
+        Some(condition) if (condition.status == "True") != suspended => {
+            let (value, reason, message) = if suspended {
+                ("True", "JobSuspended", "Job suspended")
+            } else {
+                ("False", "JobResumed", "Job resumed")
+            };
+            condition.status = value.into();
+            condition.reason = Some(reason.into());
+            condition.message = Some(message.into());
+            condition.last_transition_time = Some(now.clone());
+            if !suspended {
+                status.start_time = Some(now.clone());
+            }
+        }
+        _ => {}
+    }
 }
 
 fn conclude(status: &mut JobStatus, kind: &str, reason: &str, message: &str, now: &Time) {

@@ -134,7 +134,13 @@ fn deadlines_and_suspension_stop_the_pods() {
     assert_eq!(conditions(&plan.status), [("FailureTarget", "DeadlineExceeded")]);
     let paused = job(json!({"suspend": true}));
     let plan = decide::plan(&paused, &all, &now);
-    assert_eq!((plan.delete.len(), plan.create, plan.status.start_time), (1, 0, None));
+    assert_eq!((plan.delete.len(), plan.create, &plan.status.start_time), (1, 0, &None));
+    assert_eq!(conditions(&plan.status), [("Suspended", "JobSuspended")]);
+    let mut resumed = job(json!({"suspend": false}));
+    resumed.status = Some(plan.status);
+    let plan = decide::plan(&resumed, &[], &now);
+    assert_eq!((plan.create, plan.status.start_time.as_ref()), (1, Some(&now)));
+    assert_eq!(conditions(&plan.status), [("Suspended", "JobResumed")]);
 }
 
 #[test]
