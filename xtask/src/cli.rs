@@ -2,6 +2,8 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::image::reference::Pinned;
+
 /// From source to a verified release on Kubernetes.
 #[derive(Debug, Parser)]
 #[command(
@@ -145,9 +147,9 @@ pub struct Render {
     /// The environment.
     #[command(flatten)]
     pub target: Target,
-    /// The image to put into the manifests, instead of what they name
+    /// The image to put into the manifests instead of its name: REPOSITORY@sha256:DIGEST, as `push` prints it
     #[arg(long, value_name = "REFERENCE")]
-    pub image: Option<String>,
+    pub image: Option<Pinned>,
 }
 
 /// Options of `logs`.

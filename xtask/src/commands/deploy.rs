@@ -11,7 +11,7 @@ use crate::{
     cluster::{self, Connection},
     config::Environment,
     error::{Error, Result},
-    image::engine,
+    image::{engine, reference::Pinned},
     manifests,
     plan::{self, Plan},
     rollout,
@@ -50,13 +50,12 @@ async fn pipeline(options: &Deploy, printer: &Printer, report: &mut Map<String, 
     )?;
     let pushed =
         printer.step("push").run(async |step| release::push(&docker, &environment, &built, step).await).await?;
-    let image = pushed.image.to_string();
     report.insert("cluster".into(), cluster.description.clone().into());
-    report.insert("image".into(), json!({"reference": image, "bytes": built.size}));
+    report.insert("image".into(), json!({"reference": pushed.image.to_string(), "bytes": built.size}));
 
     let plan = printer
         .step("plan")
-        .run(async |step| compare(&environment, &cluster, &image, options.force_conflicts, step).await)
+        .run(async |step| compare(&environment, &cluster, &pushed.image, options.force_conflicts, step).await)
         .await?;
     report.insert("changes".into(), json!(plan.changes));
     printer.step("apply").run(async |step| apply(&cluster, &plan, step).await).await?;
@@ -74,7 +73,7 @@ async fn connect(environment: &Environment, step: &Step) -> Result<Done<Connecti
 async fn compare(
     environment: &Environment,
     cluster: &Connection,
-    image: &str,
+    image: &Pinned,
     force: bool,
     step: &Step,
 ) -> Result<Done<Plan>> {

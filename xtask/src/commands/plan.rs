@@ -14,7 +14,7 @@ pub(super) async fn run(options: Deploy, printer: &Printer) -> Result<()> {
     let environment = config::load(&super::root()?, &options.target.env)?;
     let client = workload::client(&environment).await?;
     let image = workload::image(&client, &environment).await?;
-    let objects = manifests::render(&environment, image.as_deref())?;
+    let objects = manifests::render(&environment, image.as_ref())?;
     let compare = async |step: &Step| {
         let plan = plan::plan(&client, &environment, &objects, options.force_conflicts, step).await?;
         let outcome = if plan.is_empty() { Outcome::Same } else { Outcome::Changed };

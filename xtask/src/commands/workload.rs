@@ -7,6 +7,7 @@ use crate::{
     cluster,
     config::Environment,
     error::{Error, Result},
+    image::reference::Pinned,
 };
 
 /// A client for the environment's cluster, which must be there.
@@ -29,15 +30,16 @@ pub(super) async fn deployment(client: &Client, environment: &Environment) -> Re
     found.ok_or_else(|| Error::failed(format!("there is no {}", named(environment))).hint(deploy(environment)))
 }
 
-/// The image that the service's Deployment runs, if it is there.
-pub(super) async fn image(client: &Client, environment: &Environment) -> Result<Option<String>> {
+/// The image that the service's Deployment runs, if it is there; one that somebody set without a digest is not ours.
+pub(super) async fn image(client: &Client, environment: &Environment) -> Result<Option<Pinned>> {
     let service = &environment.service;
     let found = Api::<Deployment>::namespaced(client.clone(), &service.namespace)
         .get_opt(&service.name)
         .await
         .map_err(|error| Error::failed(format!("get {}", named(environment))).source(&error))?;
     let containers = found.and_then(|found| Some(found.spec?.template.spec?.containers)).unwrap_or_default();
-    Ok(containers.into_iter().find(|container| container.name == service.name).and_then(|container| container.image))
+    let container = containers.into_iter().find(|container| container.name == service.name);
+    Ok(container.and_then(|container| container.image).and_then(|image| image.parse().ok()))
 }
 
 /// The pods that the Deployment selects, by name.

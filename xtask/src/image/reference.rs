@@ -143,6 +143,18 @@ pub struct Pinned {
     pub digest: Digest,
 }
 
+impl FromStr for Pinned {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let Some((repository, digest)) = text.split_once('@') else {
+            return Err(Error::usage(format!("invalid image reference {text:?}"))
+                .cause("it has no digest; an image is named REPOSITORY@sha256:DIGEST, as `cargo xtask push` prints it"));
+        };
+        Ok(Self { repository: repository.parse()?, digest: digest.parse()? })
+    }
+}
+
 impl fmt::Display for Pinned {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}@{}", self.repository, self.digest)

@@ -35,6 +35,9 @@ fn references_are_parsed_at_the_door() {
         assert_eq!((repository.host(), repository.path(), repository.to_string().as_str()), (host, path, text));
         let pinned = Pinned { repository, digest: digest.clone() };
         assert_eq!(pinned.to_string(), format!("{text}@sha256:{hex}"));
+        assert_eq!(pinned.to_string().parse::<Pinned>().unwrap(), pinned);
+        assert!(format!("{text}:1").parse::<Pinned>().is_err(), "a tag can move");
+        assert!(format!("{text}:1@{digest}").parse::<Pinned>().is_err(), "a tag beside a digest says nothing");
     }
     for bad in ["", "App", "a//b", "/a", "a/", "host:0/a", "host:99999/a", "-x.io/a", "a..b", "a_", "a:b", "x.io/"] {
         assert!(bad.parse::<Repository>().is_err(), "{bad}");

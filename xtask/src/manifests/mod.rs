@@ -8,6 +8,7 @@ use std::{cmp::Ordering, path::Path};
 use crate::{
     config::Environment,
     error::{Error, Result},
+    image::reference::Pinned,
 };
 
 mod build;
@@ -30,14 +31,14 @@ pub use object::{Object, ObjectRef};
 /// # Errors
 /// What is wrong in the tree, with file, line and column; nothing rendered; the environment's Service, Deployment
 /// or image is not in it.
-pub fn render(environment: &Environment, image: Option<&str>) -> Result<Vec<Object>> {
+pub fn render(environment: &Environment, image: Option<&Pinned>) -> Result<Vec<Object>> {
     let mut objects = render_directory(&environment.root, &environment.manifests)?;
     check(environment, &objects)?;
     if let Some(image) = image {
         for object in &mut objects {
             transform::visit_images(&mut object.value, &mut |found| {
                 if transform::split_image(found).0 == environment.service.name {
-                    image.clone_into(found);
+                    *found = image.to_string();
                 }
             });
         }

@@ -42,7 +42,7 @@ impl Tree {
     }
 
     fn render(&self) -> Result<Vec<Object>> {
-        render(&self.environment(), Some("127.0.0.1:5000/app@sha256:11"))
+        render(&self.environment(), Some(&IMAGE.parse().expect("it has a digest")))
     }
 }
 
@@ -52,6 +52,7 @@ impl Drop for Tree {
     }
 }
 
+const IMAGE: &str = "127.0.0.1:5000/app@sha256:1111111111111111111111111111111111111111111111111111111111111111";
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata:\n  name: app\n";
 const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: app\nspec:\n  template:\n    \
                           spec:\n      containers:\n        - name: app\n          image: app\n";
@@ -76,7 +77,7 @@ fn the_digest_takes_the_images_place_and_positions_stay() {
     assert_eq!(objects[0].reference().to_string(), "Service app/app");
     let deployment = &objects[1];
     let container = &deployment.value()["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!(container["image"], "127.0.0.1:5000/app@sha256:11");
+    assert_eq!(container["image"], IMAGE);
     assert_eq!(deployment.position(), "m/deployment.yaml:1");
     assert_eq!(deployment.field_position("spec.template.spec.containers[0].image"), "m/deployment.yaml:10:11");
     assert_eq!(deployment.field_position("spec.template.spec.containers[0].made.up"), "m/deployment.yaml:9:11");

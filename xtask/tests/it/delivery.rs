@@ -53,7 +53,8 @@ impl Local {
     }
 
     pub(crate) fn render(&self, image: &str) -> Vec<Object> {
-        manifests::render(&self.environment, Some(image)).expect("the manifests are right")
+        let image = image.parse().expect("it has a digest");
+        manifests::render(&self.environment, Some(&image)).expect("the manifests are right")
     }
 
     async fn plan(&self, image: &str) -> Result<Plan, Error> {

@@ -53,6 +53,18 @@ fn an_unknown_command_is_refused_by_exit_2() {
 }
 
 #[test]
+fn an_image_is_rendered_by_digest_only() {
+    let repository = Repository::of_the_workspace();
+    let pinned = format!("127.0.0.1:5000/app@sha256:{}", "1a".repeat(32));
+    let run = repository.run(&["render", "--image", &pinned]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    assert!(run.stdout.contains(&format!("image: {pinned}\n")), "{}", run.stdout);
+    let run = repository.run(&["render", "--image", "127.0.0.1:5000/app:1"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+    assert!(run.stderr.contains("it has no digest"), "{}", run.stderr);
+}
+
+#[test]
 fn completions_are_data() {
     let run = Repository::new(&[]).run(&["completions", "bash"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
