@@ -39,16 +39,16 @@ pub async fn wait(client: &Client, environment: &Environment, objects: &[ObjectR
     let deadline = Instant::now() + timeout;
     let (mut snapshot, mut events) = snapshot::watch(client, objects).await?;
     let mut ticks = tokio::time::interval(TICK);
-    let mut report = Report { step, said: String::new() };
     loop {
         if snapshot.is_complete() {
             let state = State::of(&snapshot, objects, Timestamp::now());
-            report.say(&state.progress);
+            // The end is told by the stage's row.
+            if state.waiting.is_empty() && state.doomed.is_none() {
+                return Ok(state.progress);
+            }
+            step.progress(&state.progress);
             if let Some((object, doom)) = state.doomed {
                 return Err(diagnosis::explain(client, environment, &snapshot, &object, doom).await);
-            }
-            if state.waiting.is_empty() {
-                return Ok(state.progress);
             }
             if Instant::now() >= deadline {
                 return Err(timed_out(client, environment, &snapshot, state.waiting, timeout).await);
@@ -67,21 +67,6 @@ pub async fn wait(client: &Client, environment: &Environment, objects: &[ObjectR
                 }
             }
             _ = ticks.tick() => {}
-        }
-    }
-}
-
-/// Says what changes, once.
-struct Report<'step> {
-    step: &'step Step,
-    said: String,
-}
-
-impl Report<'_> {
-    fn say(&mut self, progress: &str) {
-        if self.said != progress {
-            progress.clone_into(&mut self.said);
-            self.step.progress(progress);
         }
     }
 }

@@ -72,9 +72,12 @@ impl Step {
         self.state().progress = text;
     }
 
-    /// Says how far it is: on the live line of a terminal, as a line that stays elsewhere.
+    /// Says how far it is: on the live line of a terminal, as a line that stays elsewhere; the same is said once.
     pub fn progress(&self, text: impl Into<String>) {
         let text = text.into();
+        if self.state().progress == text {
+            return;
+        }
         if self.bar.is_none() {
             self.line(text.clone());
         }
