@@ -56,6 +56,13 @@ pub async fn find(environment: &Environment) -> Result<Option<Connection>> {
     }
 }
 
+/// Whether a cluster that does not run holds what earlier deploys made; one that never was holds nothing.
+pub fn keeps_state(environment: &Environment) -> bool {
+    match environment.cluster {
+        config::Cluster::Local => local::directory(&environment.root).join("store.redb").exists(),
+    }
+}
+
 /// What keeps this provider from publishing the ports that the manifests ask for: one error a port.
 pub fn check_ports(environment: &Environment, ports: &[u16]) -> Vec<Error> {
     match environment.cluster {

@@ -65,6 +65,25 @@ fn an_image_is_rendered_by_digest_only() {
 }
 
 #[test]
+fn a_plan_starts_nothing() {
+    let repository = Repository::of_the_workspace();
+    let run = repository.run(&["plan"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.starts_with(" changed  plan       a cluster and 8 objects created "), "{}", run.stderr);
+    assert!(run.stdout.starts_with("+ Namespace app\n") && run.stdout.lines().count() == 8, "{}", run.stdout);
+    assert!(!repository.root.join(".slipway").exists(), "it only looks");
+
+    // A stopped environment holds something, so nothing can be said.
+    repository.write(".slipway/local/store.redb", "");
+    repository.run(&["plan"]).fails(
+        1,
+        "error: the cluster of local does not run\n  \
+           it keeps what was deployed before, which cannot be compared while it is stopped\n\
+         hint: start it: cargo xtask local up\n",
+    );
+}
+
+#[test]
 fn completions_are_data() {
     let run = Repository::new(&[]).run(&["completions", "bash"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
