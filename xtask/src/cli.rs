@@ -90,6 +90,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  cargo xtask render | kubectl diff -f -")]
     Render(Render),
     /// Show what a deploy would change, without changing anything
+    ///
+    /// The manifests are compared with what the cluster holds, by the image that runs there now: nothing is built. Where
+    /// there is no local environment, everything would be created; nothing is started to find out.
     Plan(Deploy),
     /// Show what runs in an environment
     Status(Reporting),
@@ -182,7 +185,7 @@ pub struct Local {
 pub enum LocalCommand {
     /// Start it, unless it runs
     Up(Report),
-    /// Stop it and remove its containers, networks, volumes and files
+    /// Stop it and remove its containers, networks, volumes, images and files, also the images built here
     Down,
     /// Say whether it runs, and where
     Status(Report),

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    image::engine,
+    image::{self, engine},
     ui::{Outcome, Step},
 };
 
@@ -117,9 +117,11 @@ pub async fn remove(root: &Path, step: &Step) -> Result<Option<Removed>> {
     let identity = identity(&directory);
     let registry = identity.registry_port.map(|port| format!("127.0.0.1:{port}"));
     let docker = engine::connect().await?;
-    let removed = kubelet::remove_all(&docker, identity.id.as_deref(), &directory, registry.as_deref())
+    let mut removed = kubelet::remove_all(&docker, identity.id.as_deref(), &directory, registry.as_deref())
         .await
         .map_err(|error| Error::failed("remove what the local environment made in Docker").source(&error))?;
+    // After the containers: an image that one uses stays.
+    removed.images += image::remove_all(&docker, root).await;
     // What the pipeline remembers of its builds and pushes goes, too: it means nothing without the registry.
     let state = root.join(".slipway");
     match fs::remove_dir_all(&state) {

@@ -42,10 +42,10 @@ pub(super) async fn run(options: Deploy, printer: &Printer) -> Result<()> {
 async fn pipeline(options: &Deploy, printer: &Printer, report: &mut Map<String, Value>) -> Result<String> {
     let root = super::root()?;
     let _lock = lock::take(&root, "deploy")?;
-    let environment = preflight::pass(&root, &options.target.env, printer).await?;
+    let (environment, source) = preflight::pass(&root, &options.target.env, printer).await?;
     let docker = engine::connect().await?;
     let (built, cluster) = tokio::try_join!(
-        printer.step("build").run(async |step| release::build(&docker, &environment, step).await),
+        printer.step("build").run(async |step| release::build(&docker, &environment, &source, step).await),
         printer.step("cluster").run(async |step| connect(&environment, step).await),
     )?;
     let pushed =

@@ -8,7 +8,10 @@ use crate::{
     cluster,
     config::{self, Builder, Environment},
     error::{Error, Kind, Result},
-    image::{engine, source},
+    image::{
+        engine,
+        source::{self, Source},
+    },
     manifests,
     ui::{Done, Outcome, Printer, Step},
 };
@@ -25,10 +28,11 @@ pub(super) struct Finding {
     pub(super) result: Result<String>,
 }
 
-/// Everything that was looked at, and the environment if its file is right.
+/// Everything that was looked at; the environment if its file is right, and what git says if it says something.
 #[derive(Debug)]
 pub(super) struct Findings {
     pub(super) environment: Option<Environment>,
+    source: Option<Source>,
     pub(super) list: Vec<Finding>,
 }
 
@@ -36,7 +40,7 @@ pub(super) struct Findings {
 pub(super) async fn look(root: &Path, name: &str) -> Findings {
     let environment = config::load(root, name);
     let host = environment.as_ref().is_ok_and(|environment| environment.image.builder == Builder::Host);
-    let (docker, git, linker) = tokio::join!(docker(), git(root), linker(host));
+    let (docker, git, linker) = tokio::join!(docker(), source::inspect(root), linker(host));
     let mut list = Vec::new();
     let mut add = |name, result| list.push(Finding { name, result });
     let environment = match environment {
@@ -54,37 +58,41 @@ pub(super) async fn look(root: &Path, name: &str) -> Findings {
     };
     add("Docker", docker);
     add("disk", disk(root));
+    let (git, source) = match git {
+        Ok(source) => (Ok(format!("commit {}", source.tag())), Some(source)),
+        Err(error) => (Err(error), None),
+    };
     add("git", git);
     if host {
         add("linker", linker);
     }
-    Findings { environment, list }
+    Findings { environment, source, list }
 }
 
 /// Looks at everything and goes on only when nothing is wrong.
-pub(super) async fn pass(root: &Path, name: &str, printer: &Printer) -> Result<Environment> {
+pub(super) async fn pass(root: &Path, name: &str, printer: &Printer) -> Result<(Environment, Source)> {
     let look = async |_: &Step| {
-        let (environment, summary) = look(root, name).await.check()?;
-        Ok(Done::new(Outcome::Ok, summary, environment))
+        let (checked, summary) = look(root, name).await.check()?;
+        Ok(Done::new(Outcome::Ok, summary, checked))
     };
     printer.step("preflight").run(look).await
 }
 
 impl Findings {
-    /// The environment, when nothing is wrong.
+    /// What the stages go on with, when nothing is wrong.
     ///
     /// # Errors
     /// Everything that is wrong, in one error.
-    fn check(self) -> Result<(Environment, String)> {
+    fn check(self) -> Result<((Environment, Source), String)> {
         let said = |name: &str| {
             let finding = self.list.iter().find(|finding| finding.name == name);
             finding.and_then(|finding| finding.result.as_ref().ok()).cloned().unwrap_or_default()
         };
         let summary = format!("{}, {}", said("git"), said("Docker"));
         let failed = self.list.into_iter().filter_map(|finding| finding.result.err()).collect();
-        match (all(failed), self.environment) {
+        match (all(failed), self.environment.zip(self.source)) {
             (Some(error), _) => Err(error),
-            (None, Some(environment)) => Ok((environment, summary)),
+            (None, Some(checked)) => Ok((checked, summary)),
             (None, None) => Err(Error::usage("the environment cannot be read")),
         }
     }
@@ -144,11 +152,6 @@ fn disk(root: &Path) -> Result<String> {
         .hint("make room, for example with `docker image prune` or by removing target/"));
     }
     Ok(format!("{} GB free", free >> 30))
-}
-
-async fn git(root: &Path) -> Result<String> {
-    let source = source::inspect(root).await?;
-    Ok(format!("commit {}", source.tag()))
 }
 
 /// The host builder links statically, which needs the C library as an archive.

@@ -10,6 +10,7 @@ use crate::{
     image::{
         self, Built,
         engine::{self, Docker},
+        source::{self, Source},
     },
     registry::{self, Pushed},
     ui::{Done, Outcome, Printer, Step},
@@ -51,13 +52,19 @@ async fn start(options: &Reporting, command: &str, printer: &Printer) -> Result<
     let environment = config::load(&root, &options.target.env)?;
     let lock = lock::take(&root, command)?;
     let docker = engine::connect().await?;
-    let built = printer.step("build").run(async |step| build(&docker, &environment, step).await).await?;
+    let source = source::inspect(&root).await?;
+    let built = printer.step("build").run(async |step| build(&docker, &environment, &source, step).await).await?;
     Ok((environment, built, lock))
 }
 
 /// Builds the image, unless nothing changed.
-pub(super) async fn build(docker: &Docker, environment: &Environment, step: &Step) -> Result<Done<Built>> {
-    let built = image::build(docker, environment, step).await?;
+pub(super) async fn build(
+    docker: &Docker,
+    environment: &Environment,
+    source: &Source,
+    step: &Step,
+) -> Result<Done<Built>> {
+    let built = image::build(docker, environment, source, step).await?;
     let outcome = if built.changed { Outcome::Changed } else { Outcome::Same };
     #[allow(clippy::cast_precision_loss, reason = "a size for people, to a tenth of a megabyte")]
     let size = built.size as f64 / 1e6;

@@ -18,7 +18,10 @@ mod tests;
 mod toolchain;
 mod trace;
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use bollard::{
     Docker, body_full,
@@ -61,22 +64,19 @@ impl Built {
     }
 }
 
-/// Builds the environment's image, unless the Engine has one from the same input.
+/// Builds the environment's image from the tree whose state is `source`, unless the Engine has one from the same input.
 ///
 /// # Errors
 /// Whatever keeps an image from being there in the end; what the compiler said is part of it.
-pub async fn build(docker: &Docker, environment: &Environment, step: &Step) -> Result<Built> {
+pub async fn build(docker: &Docker, environment: &Environment, source: &Source, step: &Step) -> Result<Built> {
     let (root, image) = (&environment.root, &environment.image);
     let repository: Repository = environment.service.name.parse()?;
     step.update("looking for changes");
-    let toolchain = async {
-        match image.builder {
-            Builder::Host => toolchain::inspect(root).await.map(Some),
-            Builder::Dockerfile { .. } => Ok(None),
-        }
+    let toolchain = match image.builder {
+        Builder::Host => Some(toolchain::inspect(root).await?),
+        Builder::Dockerfile { .. } => None,
     };
-    let (source, toolchain) = tokio::try_join!(source::inspect(root), toolchain)?;
-    let last = record::read(root, &image.package).filter(|last| serves(last, &repository, &source));
+    let last = record::read(root, &image.package).filter(|last| serves(last, &repository, source));
     // Before the build: what changes during it is not in it for certain.
     if let Some(last) = &last
         && fingerprint(environment, last.folders.clone(), toolchain.clone()).await.as_ref() == Some(&last.fingerprint)
@@ -107,7 +107,7 @@ pub async fn build(docker: &Docker, environment: &Environment, step: &Step) -> R
             let content = Content {
                 repository: &repository,
                 tag: &tag,
-                source: &source,
+                source,
                 name: &binary.name,
                 binary: &binary.bytes,
                 architecture: binary.architecture,
@@ -116,17 +116,24 @@ pub async fn build(docker: &Docker, environment: &Environment, step: &Step) -> R
             (size, binary_hash) = (Some(packed.size), Some(hash));
             load(docker, &name, packed.bytes).await?;
         }
-        (Builder::Dockerfile { file }, _) => dockerfile::build(environment, file, &name, &tag, &source, step).await?,
+        (Builder::Dockerfile { file }, _) => dockerfile::build(environment, file, &name, &tag, source, step).await?,
         (Builder::Host, None) => unreachable!("the toolchain was asked for above"),
     }
     let (id, engine_size) = find(docker, &name).await?;
     let size = size.unwrap_or(engine_size);
+    let mut made = BTreeMap::new();
     if let Some(last) = record::read(root, &image.package) {
-        forget(docker, &last, &name).await;
+        made.clone_from(&last.made);
+        // Each edit makes an image of uncommitted changes; a newer one replaces it.
+        if !last.clean && last.name != name && forget(docker, &last.name, &last.id).await {
+            made.remove(&last.name);
+        }
     }
     let (id_text, clean) = (id.to_string(), source.is_clean());
+    made.insert(name.clone(), id_text.clone());
+    let tag_text = tag.to_string();
     let record =
-        Record { fingerprint, folders, name, tag: tag.to_string(), clean, id: id_text, size, binary: binary_hash };
+        Record { fingerprint, folders, name, tag: tag_text, clean, id: id_text, size, binary: binary_hash, made };
     record::write(root, &image.package, &record)?;
     Ok(Built { repository, tag, id, size, changed: true })
 }
@@ -164,10 +171,23 @@ async fn load(docker: &Docker, name: &str, archive: Vec<u8>) -> Result<()> {
     drained.map_err(|error| Error::failed(format!("load image {name} into Docker")).source(&error))
 }
 
-/// Takes the name from an image of uncommitted changes that a newer one replaces: each edit makes one.
-async fn forget(docker: &Docker, last: &Record, name: &str) {
-    if !last.clean && last.name != name {
-        let options = RemoveImageOptionsBuilder::new().build();
-        let _ = docker.remove_image(&last.name, Some(options), None).await;
+/// Removes the images that builds of this repository have made, but for those that a container uses. Says how many.
+///
+/// They are those that the builds have written down: nothing in an image tells the clone that made it, because its
+/// digest is the same in all.
+pub async fn remove_all(docker: &Docker, root: &Path) -> usize {
+    let mut removed = 0;
+    for (name, id) in record::all(root).into_iter().flat_map(|record| record.made) {
+        removed += usize::from(forget(docker, &name, &id).await);
     }
+    removed
+}
+
+/// Takes the name from an image if it still is the one that was made; without another name the image goes with it.
+async fn forget(docker: &Docker, name: &str, id: &str) -> bool {
+    if find(docker, name).await.is_ok_and(|(found, _)| found.as_str() != id) {
+        return false;
+    }
+    let options = RemoveImageOptionsBuilder::new().build();
+    docker.remove_image(name, Some(options), None).await.is_ok()
 }

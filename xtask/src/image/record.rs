@@ -1,6 +1,7 @@
 //! What was built last, so that the same input needs no second build.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -28,10 +29,20 @@ pub(super) struct Record {
     pub(super) size: u64,
     /// The hash of the binary, to tell a change of the sources that changed nothing.
     pub(super) binary: Option<String>,
+    /// The ids of the images that builds here have made and not removed, by name.
+    #[serde(default)]
+    pub(super) made: BTreeMap<String, String>,
 }
 
 fn path(root: &Path, package: &str) -> PathBuf {
     root.join(".slipway").join(format!("image-{package}.json"))
+}
+
+/// The records of all packages.
+pub(super) fn all(root: &Path) -> Vec<Record> {
+    let files = fs::read_dir(root.join(".slipway")).into_iter().flatten().flatten();
+    let names = files.filter_map(|file| file.file_name().into_string().ok());
+    names.filter_map(|name| read(root, name.strip_prefix("image-")?.strip_suffix(".json")?)).collect()
 }
 
 pub(super) fn read(root: &Path, package: &str) -> Option<Record> {

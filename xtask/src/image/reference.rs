@@ -148,8 +148,9 @@ impl FromStr for Pinned {
 
     fn from_str(text: &str) -> Result<Self> {
         let Some((repository, digest)) = text.split_once('@') else {
-            return Err(Error::usage(format!("invalid image reference {text:?}"))
-                .cause("it has no digest; an image is named REPOSITORY@sha256:DIGEST, as `cargo xtask push` prints it"));
+            return Err(Error::usage(format!("invalid image reference {text:?}")).cause(
+                "it has no digest; an image is named REPOSITORY@sha256:DIGEST, as `cargo xtask push` prints it",
+            ));
         };
         Ok(Self { repository: repository.parse()?, digest: digest.parse()? })
     }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::command::Run;
 use bollard::{
     Docker,
     query_parameters::{CreateImageOptionsBuilder, RemoveImageOptionsBuilder},
@@ -87,7 +88,16 @@ impl Project {
     }
 
     async fn build(&self) -> Result<Built, Error> {
-        image::build(&self.docker, &self.environment(Builder::Host), &Step::silent()).await
+        self.build_with(&self.environment(Builder::Host)).await
+    }
+
+    async fn build_with(&self, environment: &Environment) -> Result<Built, Error> {
+        let source = image::source::inspect(&self.root).await?;
+        image::build(&self.docker, environment, &source, &Step::silent()).await
+    }
+
+    fn xtask(&self, arguments: &[&str]) -> Run {
+        Run::of(Command::new(env!("CARGO_BIN_EXE_xtask")).args(arguments).current_dir(&self.root))
     }
 
     async fn remove_images(&self) {
@@ -115,6 +125,43 @@ fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_verbs_print_what_they_made_and_local_down_removes_it() {
+    let project = Project::new().await;
+    let configuration = format!("service:\n  name: {}\nimage:\n  package: hello\n", project.name);
+    project.write("infra-config/local.yaml", &configuration);
+    project.write("manifests/overlays/local/kustomization.yaml", "");
+    let images = || output("docker", &["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+    let mut names = Vec::new();
+    for round in 1..=2 {
+        names.push(format!("{}:{}", project.name, &project.commit()[..12]));
+        let run = project.xtask(&["build-image", "--quiet"]);
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+        let id = output("docker", &["inspect", "--format", "{{.Id}}", names.last().unwrap()]);
+        assert_eq!(run.stdout, id);
+        project.write("src/main.rs", &MAIN.replace("hello", &format!("hello {round}")));
+    }
+    let run = project.xtask(&["build-image", "--output", "json"]);
+    let built: Value = serde_json::from_str(&run.stdout).expect("stdout is JSON");
+    names.push(built["name"].as_str().unwrap().to_owned());
+    for name in &names {
+        assert!(images().contains(name), "{name} is not in\n{}", images());
+    }
+
+    let run = project.xtask(&["push"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let (repository, digest) = run.stdout.trim_end().split_once('@').expect("it prints a reference by digest");
+    assert!(repository.starts_with("127.0.0.1:") && repository.ends_with(&project.name), "{repository}");
+    assert!(run.stderr.contains(" changed  push"), "{}", run.stderr);
+    let run = project.xtask(&["push", "--output", "json"]);
+    let pushed: Value = serde_json::from_str(&run.stdout).expect("stdout is JSON");
+    assert_eq!((&pushed["reference"], &pushed["sent"]), (&Value::from(format!("{repository}@{digest}")), &0.into()));
+
+    let run = project.xtask(&["local", "down"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(!images().contains(&project.name), "{}", images());
 }
 
 async fn serve_registry(folder: &Path) -> SocketAddr {
@@ -233,7 +280,7 @@ async fn a_build_that_fails_shows_the_end_of_its_output() {
 
     let mut environment = project.environment(Builder::Host);
     environment.image.package = "helo".to_owned();
-    let error = image::build(&project.docker, &environment, &Step::silent()).await.unwrap_err();
+    let error = project.build_with(&environment).await.unwrap_err();
     assert_eq!(
         (error.kind, error.message.as_str()),
         (Kind::Usage, &*format!("there is no package `helo` in {}", project.root.display()))
@@ -345,7 +392,7 @@ async fn a_dockerfile_is_built_by_buildkit() {
     project.write("src/main.rs", MAIN);
     project.commit();
     let environment = project.environment(Builder::Dockerfile { file: project.root.join("Dockerfile") });
-    let build = async || image::build(&project.docker, &environment, &Step::silent()).await;
+    let build = async || project.build_with(&environment).await;
     // The ignored file was not sent, so it can't be copied.
     let error = build().await.unwrap_err();
     assert_eq!(
