@@ -1,4 +1,5 @@
-//! A port of the host: connections go to the ready endpoint with the fewest, the others in turn.
+//! A port of the host: connections go to the ready endpoint with the fewest, the others in turn; while there is none,
+//! they are refused, as kube-proxy's rules do it.
 
 use std::{
     io,
@@ -11,7 +12,8 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
     time::{sleep, timeout},
 };
 
@@ -19,6 +21,8 @@ use tokio::{
 const DIAL: Duration = Duration::from_millis(500);
 /// After the process ran out of descriptors, for example.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// An endpoint and how many connections it has.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ struct Endpoint {
 pub(super) struct Endpoints {
     list: Mutex<Vec<Endpoint>>,
     turn: AtomicUsize,
+    /// Whether there is one.
+    present: watch::Sender<bool>,
 }
 
 /// Counts a connection for as long as it lives.
@@ -59,6 +65,14 @@ impl Endpoints {
             let known = old.iter().find(|endpoint| endpoint.address == *address).cloned();
             known.unwrap_or_else(|| Endpoint { address: *address, connections: Arc::default() })
         }));
+        self.present
+            .send_if_modified(|present| std::mem::replace(present, !addresses.is_empty()) == addresses.is_empty());
+    }
+
+    /// Waits until there is an endpoint, or none any more.
+    pub(super) async fn until(&self, present: bool) {
+        // The sender lives as long as self.
+        let _ = self.present.subscribe().wait_for(|now| *now == present).await;
     }
 
     /// All endpoints in the order they are to be tried.
@@ -85,19 +99,34 @@ impl Endpoints {
     }
 }
 
-/// Listens on the port of the host's loopback.
+/// Takes the port of the host's loopback without listening on it: connections are refused, and nobody else gets it.
 ///
 /// # Errors
 /// When the port is taken, usually.
-pub(super) async fn listen(port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+pub(super) fn reserve(port: u16) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    // Connections that have just ended must not keep the port from being taken again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    Ok(socket)
 }
 
-/// Accepts until dropped; connections go on without it.
-pub(super) async fn accept(listener: TcpListener, endpoints: Arc<Endpoints>) {
+/// Listens on a reserved port as long as there is an endpoint; connections go on without it.
+///
+/// # Errors
+/// When another program listens on the port meanwhile.
+pub(super) async fn accept(socket: TcpSocket, endpoints: &Arc<Endpoints>) -> io::Result<()> {
+    let listener = socket.listen(BACKLOG)?;
+    tokio::select! {
+        () = endpoints.until(false) => Ok(()),
+        never = accept_on(&listener, endpoints) => match never {},
+    }
+}
+
+async fn accept_on(listener: &TcpListener, endpoints: &Arc<Endpoints>) -> std::convert::Infallible {
     loop {
         match listener.accept().await {
-            Ok((client, _)) => drop(tokio::spawn(serve(client, Arc::clone(&endpoints)))),
+            Ok((client, _)) => drop(tokio::spawn(serve(client, Arc::clone(endpoints)))),
             Err(error) => {
                 tracing::debug!(%error, "accepting a connection");
                 sleep(ACCEPT_RETRY).await;
@@ -107,7 +136,7 @@ pub(super) async fn accept(listener: TcpListener, endpoints: Arc<Endpoints>) {
 }
 
 async fn serve(mut client: TcpStream, endpoints: Arc<Endpoints>) {
-    // Without a ready endpoint the connection is closed at once: what a client sees of it is a failure to retry.
+    // No endpoint that accepts: the connection is closed at once, and what a client sees of it is a failure to retry.
     let Some((mut server, _counted)) = endpoints.dial().await else { return };
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
@@ -116,78 +145,4 @@ async fn serve(mut client: TcpStream, endpoints: Arc<Endpoints>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    use super::*;
-
-    async fn server(name: &'static str) -> SocketAddr {
-        let listener = listen(0).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    let mut text = String::new();
-                    stream.read_to_string(&mut text).await.unwrap();
-                    stream.write_all(format!("{name} {text}").as_bytes()).await.unwrap();
-                });
-            }
-        });
-        address
-    }
-
-    async fn ask(address: SocketAddr) -> String {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"hello").await.unwrap();
-        stream.shutdown().await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        text
-    }
-
-    #[tokio::test]
-    async fn spreads_passes_over_the_dead_and_half_closes() {
-        let (a, b) = (server("a").await, server("b").await);
-        let dead = {
-            let listener = listen(0).await.unwrap();
-            listener.local_addr().unwrap()
-        };
-        let endpoints = Arc::new(Endpoints::default());
-        endpoints.set(&[dead, a, b]);
-        let front = listen(0).await.unwrap();
-        let address = front.local_addr().unwrap();
-        tokio::spawn(accept(front, Arc::clone(&endpoints)));
-        let mut answers = Vec::new();
-        for _ in 0..6 {
-            answers.push(ask(address).await);
-        }
-        assert!(answers.iter().all(|answer| answer == "a hello" || answer == "b hello"), "{answers:?}");
-        assert!(
-            answers.iter().any(|answer| answer.starts_with('a'))
-                && answers.iter().any(|answer| answer.starts_with('b'))
-        );
-        endpoints.set(&[]);
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0, "closed without an answer");
-    }
-
-    #[tokio::test]
-    async fn open_connections_outlive_their_endpoint() {
-        let a = server("a").await;
-        let endpoints = Arc::new(Endpoints::default());
-        endpoints.set(&[a]);
-        let front = listen(0).await.unwrap();
-        let address = front.local_addr().unwrap();
-        let accepting = tokio::spawn(accept(front, Arc::clone(&endpoints)));
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"one ").await.unwrap();
-        sleep(Duration::from_millis(50)).await;
-        endpoints.set(&[]);
-        accepting.abort();
-        stream.write_all(b"two").await.unwrap();
-        stream.shutdown().await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        assert_eq!(text, "a one two");
-    }
-}
+mod tests;

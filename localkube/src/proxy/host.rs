@@ -1,6 +1,6 @@
 //! Listeners on the host's loopback for LoadBalancer services and node ports.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use kube::{
@@ -53,21 +53,19 @@ impl Ports {
 
     /// Listens where the service wants it, and nowhere else.
     pub(super) fn update(&mut self, client: &Client, recorder: &Recorder, key: &Key, entry: &Entry) {
-        let mut wanted = BTreeMap::new();
-        for port in &entry.ports {
-            if let Some(node_port) = port.node_port {
-                wanted.insert(node_port, (&port.endpoints, false));
-            }
-            if entry.load_balancer {
-                wanted.insert(port.port, (&port.endpoints, true));
-            }
+        let node_ports = entry.ports.iter().filter_map(|port| Some((port.node_port?, (&port.endpoints, false))));
+        let mut wanted: BTreeMap<u16, (&Vec<_>, bool)> = node_ports.collect();
+        if entry.load_balancer {
+            wanted.extend(entry.ports.iter().map(|port| (port.port, (&port.endpoints, true))));
         }
         self.listeners.retain(|number, _| wanted.contains_key(number));
         for (number, (addresses, promised)) in &wanted {
             let listener = self.listeners.entry(*number).or_insert_with(|| {
                 let endpoints = Arc::<Endpoints>::default();
                 let bound = promised.then(|| Arc::clone(&self.bound));
-                let work = listen(*number, Arc::clone(&endpoints), bound, recorder.clone(), reference(key, entry));
+                // Nobody asked for the node ports that a load balancer has besides.
+                let complain = (*promised || !entry.load_balancer).then(|| (recorder.clone(), reference(key, entry)));
+                let work = listen(*number, Arc::clone(&endpoints), bound, complain);
                 Listener { endpoints, task: tokio::spawn(work) }
             });
             listener.endpoints.set(addresses);
@@ -112,34 +110,44 @@ impl Drop for Bound {
     }
 }
 
+/// Keeps the port until dropped, and listens on it while there are endpoints.
 async fn listen(
     port: u16,
     endpoints: Arc<Endpoints>,
     bound: Option<Arc<watch::Sender<usize>>>,
-    recorder: Recorder,
-    service: ObjectReference,
+    mut complain: Option<(Recorder, ObjectReference)>,
 ) {
-    let mut told = false;
-    let listener = loop {
-        match balance::listen(port).await {
-            Ok(listener) => break listener,
-            Err(error) if !told => {
-                let why = if error.kind() == std::io::ErrorKind::AddrInUse {
-                    "it is taken by another program".to_owned()
-                } else {
-                    error.to_string()
-                };
-                tracing::warn!(port, service = service.name, "cannot listen on 127.0.0.1: {why}");
-                let message = format!("Error syncing load balancer: cannot listen on port {port} of 127.0.0.1: {why}");
-                recorder.record(service.clone(), Severity::Warning, "SyncLoadBalancerFailed", message);
-                told = true;
+    let mut held = None;
+    loop {
+        let result = match balance::reserve(port) {
+            Ok(socket) => {
+                if held.is_none() {
+                    held = bound.clone().map(Bound::new);
+                }
+                endpoints.until(true).await;
+                balance::accept(socket, &endpoints).await
             }
-            Err(_) => {}
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            held = None;
+            if let Some((recorder, service)) = complain.take() {
+                refused(port, &error, &recorder, service);
+            }
+            sleep(RETRY).await;
         }
-        sleep(RETRY).await;
+    }
+}
+
+fn refused(port: u16, error: &io::Error, recorder: &Recorder, service: ObjectReference) {
+    let why = if error.kind() == io::ErrorKind::AddrInUse {
+        "it is taken by another program".to_owned()
+    } else {
+        error.to_string()
     };
-    let _bound = bound.map(Bound::new);
-    balance::accept(listener, endpoints).await;
+    tracing::warn!(port, service = service.name, "cannot listen on 127.0.0.1: {why}");
+    let message = format!("Error syncing load balancer: cannot listen on port {port} of 127.0.0.1: {why}");
+    recorder.record(service, Severity::Warning, "SyncLoadBalancerFailed", message);
 }
 
 /// Writes the service's status once all of its ports are listened on; takes it back when it promises none any more.
