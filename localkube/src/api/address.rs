@@ -1,7 +1,11 @@
 //! Addresses and ports of Services.
 
-use std::{collections::HashSet, net::Ipv4Addr};
+use std::{
+    collections::HashSet,
+    net::{Ipv4Addr, TcpListener},
+};
 
+use rand::Rng as _;
 use serde_json::{Value, json};
 use tokio::sync::MutexGuard;
 
@@ -121,13 +125,24 @@ fn ports(call: &Call, object: &mut Value, live: Option<&Value>, others: &[Value]
         } else if wanted {
             let same = kept.iter().find(|kept| kept["port"] == port["port"] && kept["protocol"] == port["protocol"]);
             let same = same.and_then(|kept| kept["nodePort"].as_u64()).filter(|kept| !used.contains(kept));
-            let free = same.or_else(|| NODE_PORTS.clone().find(|candidate| !used.contains(candidate)));
+            let free = same.or_else(|| free_node_port(&used));
             let free = free.ok_or_else(|| Status::internal("failed to allocate a nodePort: range is full"))?;
             port["nodePort"] = free.into();
             used.insert(free);
         }
     }
     Ok(())
+}
+
+/// One that no Service has, from a random place on as the API server does it; so clusters of one machine rarely meet. What
+/// another program listens on would not reach anybody.
+fn free_node_port(used: &HashSet<u64>) -> Option<u64> {
+    let count = NODE_PORTS.end() - NODE_PORTS.start() + 1;
+    let first = rand::rng().random_range(0..count);
+    (0..count).map(|step| NODE_PORTS.start() + (first + step) % count).find(|candidate| {
+        let port = u16::try_from(*candidate).unwrap_or_default();
+        !used.contains(candidate) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    })
 }
 
 fn invalid(call: &Call, name: &str, path: &str, message: String) -> Status {
