@@ -141,27 +141,31 @@ pub async fn remove_all(
             removed.networks += 1;
         }
     }
-    removed.images = images(docker, cluster_id, registry).await?;
+    for label in labels.into_iter().flatten() {
+        removed.images += labelled_images(docker, label).await?;
+    }
+    removed.images += named_images(docker, cluster_id, registry).await?;
     Ok(removed)
 }
 
-async fn images(docker: &Docker, cluster_id: Option<&str>, registry: Option<&str>) -> Result<usize, Error> {
+/// Node images, of this version or one before, with or without a name.
+async fn labelled_images(docker: &Docker, label: (&str, &str)) -> Result<usize, Error> {
+    let filters = Some(names::filter(&[label]));
+    let mut count = 0;
+    for image in docker.list_images(Some(ListImagesOptions { all: true, filters, ..Default::default() })).await? {
+        let force = RemoveImageOptions { force: true, ..Default::default() };
+        count += usize::from(docker.remove_image(&image.id, Some(force), None).await.is_ok());
+    }
+    Ok(count)
+}
+
+async fn named_images(docker: &Docker, cluster_id: Option<&str>, registry: Option<&str>) -> Result<usize, Error> {
     let prefixes: Vec<String> = cluster_id
         .map(|id| format!("slipway-{id}/"))
         .into_iter()
         .chain(registry.map(|registry| format!("{registry}/")))
         .collect();
     let mut count = 0;
-    if let Some(id) = cluster_id {
-        // Node images of versions before this one, with or without a name.
-        let filters = Some(names::filter(&[(names::CLUSTER, id)]));
-        for image in docker.list_images(Some(ListImagesOptions { all: true, filters, ..Default::default() })).await? {
-            let force = RemoveImageOptions { force: true, ..Default::default() };
-            if docker.remove_image(&image.id, Some(force), None).await.is_ok() {
-                count += 1;
-            }
-        }
-    }
     for image in docker.list_images(Some(ListImagesOptions { digests: true, ..Default::default() })).await? {
         // Tags first: an image that keeps none of its names goes with the last.
         let digests = image.repo_digests.iter();

@@ -56,11 +56,14 @@ pub(crate) async fn ensure_image(docker: &bollard::Docker, options: &Options) ->
     }
     let archive = archive(&[("node", PROGRAM)]).map_err(|error| error.to_string())?;
     let (repository, tag) = name.split_once(':').expect("written so above");
+    // Quoted as JSON is: directories may have spaces.
+    let directory = serde_json::Value::from(options.directory.display().to_string());
+    let label = format!("LABEL {}={} {}={directory}", names::CLUSTER, options.cluster_id, names::DIRECTORY);
     let options = CreateImageOptions {
         from_src: Some("-".to_owned()),
         repo: Some(repository.to_owned()),
         tag: Some(tag.to_owned()),
-        changes: vec!["ENTRYPOINT [\"/node\"]".to_owned(), format!("LABEL {}={}", names::CLUSTER, options.cluster_id)],
+        changes: vec!["ENTRYPOINT [\"/node\"]".to_owned(), label],
         ..Default::default()
     };
     let mut progress = Box::pin(docker.create_image(Some(options), Some(body_full(archive)), None));
