@@ -7,6 +7,7 @@ use http::{Method, header};
 use serde_json::{Value, json};
 
 use super::{Server, request};
+use crate::store::Key;
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 /// Whose work this is in a cluster of many processes.
@@ -38,6 +39,32 @@ pub(super) async fn furnish(server: &Arc<Server>, namespace: &str) {
     });
     let configmaps = format!("/api/v1/namespaces/{namespace}/configmaps");
     tokio::join!(post(server, &accounts, &account, MANAGER), post(server, &configmaps, &certificates, MANAGER));
+}
+
+/// Gives namespaces back what was deleted of it, until dropped: what the ServiceAccount controller and the root CA
+/// publisher do.
+pub async fn refurnish(server: Arc<Server>) {
+    let store = &server.store;
+    let (mut accounts, mut maps) = (store.changes("serviceaccounts"), store.changes("configmaps"));
+    loop {
+        for namespace in store.list("namespaces", None).objects {
+            let has = |resource: &str, name: &str| {
+                let (namespace, name) = (namespace.key.name.clone(), name.to_owned());
+                store.get(&Key { resource: resource.to_owned(), namespace, name }).is_some()
+            };
+            let complete = has("serviceaccounts", "default") && has("configmaps", ROOT_CA);
+            if !complete && namespace.value()["metadata"]["deletionTimestamp"].is_null() {
+                furnish(&server, &namespace.key.name).await;
+            }
+        }
+        let changed = tokio::select! {
+            changed = accounts.changed() => changed,
+            changed = maps.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
 }
 
 /// A request to ourselves. What is there already is fine, and so is a namespace that has gone meanwhile.

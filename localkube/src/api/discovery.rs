@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Server,
-    negotiate::{Encoding, accept, aggregated},
+    Server, aggregated,
+    negotiate::{self, Encoding, accept},
     openapi, respond,
 };
 use crate::{
@@ -25,16 +25,16 @@ pub(super) fn serve(server: &Server, method: &Method, path: &str, headers: &Head
     let body = match parts.as_slice() {
         ["healthz" | "livez" | "readyz", ..] => return Some(respond::text(200, "ok")),
         ["version"] => version(),
-        ["api"] => match aggregated(headers) {
-            Some(version) => return Some(aggregate(server, true, version)),
+        ["api"] => match negotiate::aggregated(headers) {
+            Some(version) => return Some(aggregated::serve(server, true, version)),
             None => json!({
                 "kind": "APIVersions",
                 "versions": ["v1"],
                 "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1"}],
             }),
         },
-        ["apis"] => match aggregated(headers) {
-            Some(version) => return Some(aggregate(server, false, version)),
+        ["apis"] => match negotiate::aggregated(headers) {
+            Some(version) => return Some(aggregated::serve(server, false, version)),
             None => {
                 let groups: Vec<Value> = groups(server).iter().map(|name| group(server, name)).collect();
                 json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
@@ -110,7 +110,7 @@ fn version() -> Value {
 }
 
 /// The groups but core, those of the table first in their order.
-fn groups(server: &Server) -> Vec<String> {
+pub(super) fn groups(server: &Server) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for resource in server.resources().iter() {
         if !resource.group.is_empty() && !names.contains(&resource.group) {
@@ -123,7 +123,7 @@ fn groups(server: &Server) -> Vec<String> {
 }
 
 /// The versions of a group, the preferred one first.
-fn versions(server: &Server, group: &str) -> Vec<String> {
+pub(super) fn versions(server: &Server, group: &str) -> Vec<String> {
     let mut versions: Vec<String> = Vec::new();
     for resource in server.resources().iter().filter(|resource| resource.group == group) {
         if !versions.contains(&resource.version) {
@@ -194,67 +194,4 @@ fn entries(resource: &Resource) -> Vec<Value> {
 /// As `k8s.io/apiserver/pkg/endpoints/discovery` makes it.
 fn storage_version_hash(storage_version: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(&Sha256::digest(storage_version.as_bytes())[..8])
-}
-
-fn aggregate(server: &Server, core: bool, version: &str) -> Response {
-    let names = if core { vec![String::new()] } else { groups(server) };
-    let items: Vec<Value> = names.iter().map(|name| aggregated_group(server, name)).collect();
-    let body = json!({
-        "kind": "APIGroupDiscoveryList",
-        "apiVersion": format!("apidiscovery.k8s.io/{version}"),
-        "metadata": {},
-        "items": items,
-    });
-    let mut response = respond::json(200, body.to_string());
-    let media_type = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
-    if let Ok(value) = media_type.parse() {
-        response.headers_mut().insert(http::header::CONTENT_TYPE, value);
-    }
-    response.headers_mut().insert(http::header::VARY, http::HeaderValue::from_static("Accept"));
-    response
-}
-
-fn aggregated_group(server: &Server, name: &str) -> Value {
-    let resources = server.resources();
-    let of_version = |version: &String| {
-        let served = |resource: &&std::sync::Arc<Resource>| resource.group == name && resource.version == *version;
-        let resources: Vec<Value> =
-            resources.iter().filter(served).map(|resource| aggregated_resource(resource)).collect();
-        json!({"version": version, "freshness": "Current", "resources": resources})
-    };
-    let versions: Vec<Value> = versions(server, name).iter().map(of_version).collect();
-    let metadata = if name.is_empty() { json!({}) } else { json!({"name": name}) };
-    json!({"metadata": metadata, "versions": versions})
-}
-
-fn aggregated_resource(resource: &Resource) -> Value {
-    // The API server leaves group and version of the kind empty where they are those of the resource.
-    let kind = |kind: &str, group_version: Option<(&str, &str)>| {
-        let (group, version) = group_version.unwrap_or_default();
-        json!({"group": group, "version": version, "kind": kind})
-    };
-    let mut entry = json!({
-        "resource": resource.plural,
-        "responseKind": kind(&resource.kind, None),
-        "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
-        "singularResource": resource.singular,
-        "verbs": resource.verbs,
-    });
-    if !resource.short_names.is_empty() {
-        entry["shortNames"] = json!(resource.short_names);
-    }
-    if !resource.categories.is_empty() {
-        entry["categories"] = json!(resource.categories);
-    }
-    let subresource = |subresource: &crate::resource::Subresource| {
-        json!({
-            "subresource": subresource.name,
-            "responseKind": kind(&subresource.kind, subresource.group_version),
-            "verbs": subresource.verbs,
-        })
-    };
-    if !resource.subresources.is_empty() {
-        entry["subresources"] = resource.subresources.iter().map(subresource).collect();
-    }
-    entry
 }

@@ -6,6 +6,7 @@
 
 mod address;
 mod admission;
+mod aggregated;
 mod authorize;
 mod bootstrap;
 mod convert;
@@ -43,9 +44,9 @@ use axum::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-pub use bootstrap::bootstrap;
+pub use bootstrap::{bootstrap, refurnish};
 
-use crate::{resource::Resource, store::Store};
+use crate::{kubelet, resource::Resource, store::Store};
 
 /// What the API server is told once.
 #[derive(Debug, Clone)]
@@ -77,7 +78,7 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Node {
     /// The engine.
-    pub docker: bollard::Docker,
+    pub docker: kubelet::Docker,
     /// Whose containers.
     pub cluster_id: String,
 }

@@ -145,10 +145,18 @@ pub(super) async fn serve(server: Arc<Server>, request: http::Request<Body>) -> 
         body,
         user: parts.extensions.get::<User>().cloned().unwrap_or_else(User::admin),
     };
-    match dispatch(call).await {
-        Ok(response) => response,
-        Err(status) => respond::failure(&status),
+    let deprecation = deprecation(&call.resource);
+    let mut response = dispatch(call).await.unwrap_or_else(|status| respond::failure(&status));
+    if let Some(deprecation) = deprecation {
+        respond::warn(&mut response, deprecation);
     }
+    response
+}
+
+/// What every request about a deprecated resource is answered with besides.
+fn deprecation(resource: &Resource) -> Option<&'static str> {
+    let endpoints = resource.group.is_empty() && resource.plural == "endpoints";
+    endpoints.then_some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
 }
 
 async fn dispatch(call: Call) -> Result<Response, Status> {

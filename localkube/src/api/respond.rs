@@ -62,14 +62,17 @@ pub(super) fn object(call: &Call, code: u16, object: Value, warnings: &[String])
         View::Partial => partial(&object),
     };
     let mut response = encoded(code, representation.encoding, &body);
-    for warning in warnings {
-        // Go's quoting: as JSON, except that it is ASCII-safe only for control characters; both fit a header.
-        let quoted = format!("299 - {}", Value::from(warning.as_str()));
-        if let Ok(value) = HeaderValue::from_bytes(quoted.as_bytes()) {
-            response.headers_mut().append(header::WARNING, value);
-        }
-    }
+    warnings.iter().for_each(|warning| warn(&mut response, warning));
     Ok(response)
+}
+
+/// Adds a warning, which clients show to people.
+pub(super) fn warn(response: &mut Response, warning: &str) {
+    // Go's quoting: as JSON, except that it is ASCII-safe only for control characters; both fit a header.
+    let quoted = format!("299 - {}", Value::from(warning));
+    if let Ok(value) = HeaderValue::from_bytes(quoted.as_bytes()) {
+        response.headers_mut().append(header::WARNING, value);
+    }
 }
 
 /// The metadata alone, as `PartialObjectMetadata` shows it.

@@ -39,7 +39,6 @@ use std::{
     time::Duration,
 };
 
-use bollard::Docker;
 use futures::TryStreamExt;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::api::resource::Quantity};
 use kube::{
@@ -53,6 +52,8 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 use crate::proxy::Traffic;
 use pod::Latest;
 
+/// The engine that pods run on.
+pub use bollard::Docker;
 pub use cleanup::{Removed, remove_all};
 pub use logs::{Missing, Wanted, logs};
 pub use network::{Subnet, choose as choose_subnet};

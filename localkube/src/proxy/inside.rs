@@ -158,7 +158,8 @@ impl Maker {
         prepare(docker, options).await?;
         let mut labels = names::labels(&options.cluster_id, &options.directory, names::ROLE_SERVICE);
         labels.insert(SERVICE_UID.to_owned(), uid.to_owned());
-        let aliases = ["", ".svc", ".svc.cluster.local"].map(|suffix| format!("{service}.{namespace}{suffix}")).to_vec();
+        let aliases =
+            ["", ".svc", ".svc.cluster.local"].map(|suffix| format!("{service}.{namespace}{suffix}")).to_vec();
         let endpoint = EndpointSettings {
             ipam_config: Some(EndpointIpamConfig { ipv4_address: Some(address.to_string()), ..Default::default() }),
             aliases: Some(aliases),

@@ -146,6 +146,7 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
     let serving_images = tokio::spawn(listener::serve(registry_listener, None, images, stop.clone()));
     let mut working = tokio::task::JoinSet::new();
     if !options.api_only {
+        working.spawn(api::refurnish(Arc::clone(&server)));
         working.spawn(controllers::run(api::client(&router, "kube-controller-manager")));
         let node =
             node(Arc::clone(&server), router.clone(), cluster.id.clone(), service_cidr, options.directory.clone());
