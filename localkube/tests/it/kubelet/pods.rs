@@ -218,7 +218,7 @@ async fn a_killed_process_adopts_what_runs_and_restarts_what_does_not() {
         let pod = cluster.until(name, "running", |pod| is(pod, "Ready")).await;
         before.push(pod["status"]["containerStatuses"][0]["containerID"].as_str().unwrap().to_owned());
     }
-    cluster.kill_and_restart().await;
+    cluster.kill_and_restart();
     let engine_id = |id: &str| id.strip_prefix("docker://").unwrap().to_owned();
     cluster.docker.kill_container(&engine_id(&before[1]), None).await.unwrap();
     let dies = cluster
@@ -233,11 +233,9 @@ async fn a_killed_process_adopts_what_runs_and_restarts_what_does_not() {
     cluster.pods().delete("deleted", &DeleteParams::default()).await.unwrap();
     cluster.until("deleted", "gone", Value::is_null).await;
     // Two sandboxes, two running containers, and the dead one for its logs; nothing twice.
-    let left = cluster.leftovers().await;
+    let left = cluster.leftovers();
     assert_eq!(left.len(), 5 + 1 + 1, "with the network and the image: {left:?}");
 
-    cluster.kill();
-    let removed =
-        localkube::kubelet::remove_all(&cluster.docker, Some(&cluster.id), &cluster.directory, None).await.unwrap();
+    let removed = cluster.remove().await;
     assert!(removed.containers >= 5 && removed.networks == 1, "{removed:?}");
 }

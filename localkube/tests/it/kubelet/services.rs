@@ -156,11 +156,10 @@ async fn a_replacement_under_load_loses_no_request() {
 
     let nothing = Patch::Merge(json!({"spec": {"replicas": 0}}));
     deployments.patch("web", &PatchParams::default(), &nothing).await.unwrap();
-    until("nothing answers", async || request(&mut None, address, false).await.is_err()).await;
+    let refused = async || request(&mut None, address, false).await.is_err_and(|error| error.starts_with("connect: "));
+    until("connections are refused", refused).await;
 
-    cluster.kill();
-    let removed =
-        localkube::kubelet::remove_all(&cluster.docker, Some(&cluster.id), &cluster.directory, None).await.unwrap();
+    let removed = cluster.remove().await;
     assert!(removed.containers > 0 && removed.networks == 1 && removed.images > 0, "{removed:?}");
 }
 
