@@ -110,7 +110,7 @@ pub enum Command {
     /// Set up what the tests need and run them
     #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test -- --test-threads 1 name_of_a_test")]
     Test(Test),
-    /// Measure the figures of the README
+    /// Measure the figures of the README in a clone of its own, as a table in Markdown; takes minutes
     Bench(Bench),
     /// Print completions for a shell
     #[command(
@@ -236,6 +236,9 @@ impl Command {
 
     /// Whether it leaves something behind when it is interrupted.
     pub fn changes_something(&self) -> bool {
-        matches!(self, Self::Deploy(_) | Self::BuildImage(_) | Self::Push(_) | Self::Destroy(_) | Self::Local(_))
+        matches!(
+            self,
+            Self::Deploy(_) | Self::BuildImage(_) | Self::Push(_) | Self::Destroy(_) | Self::Local(_) | Self::Bench(_)
+        )
     }
 }

@@ -1,28 +1,36 @@
 //! `bench`: the figures of the README, measured here and now in a clone of its own.
 //!
-//! Times depend on the machine, so each is given in seconds and as a multiple of what `cargo xtask --version` takes.
+//! Times depend on the machine, so each is given in seconds and as a multiple of what `cargo xtask --version` takes. The
+//! first deploy compiles everything, this program too, from sources that cargo has downloaded; what else is said of the
+//! clone is said of its last commit: changes that are not in one are left out.
 
 use std::{
     fs::{self, File},
     io::Write as _,
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::process::Command;
 
 use crate::{
     cli::{Bench, Output},
     config::variables,
     error::{Error, Result},
-    ui::{Done, Outcome, Printer, Step},
+    ui::{Done, Outcome, Printer},
 };
 
 /// Short measurements are repeated and the median taken.
 const REPEATS: usize = 5;
 /// How long an idle cluster is watched.
 const IDLE: Duration = Duration::from_secs(10);
+const SETTLE: Duration = Duration::from_secs(3);
+/// Where the service's port is written, and how.
+const OVERLAY: &str = "manifests/overlays/local/kustomization.yaml";
+const PUBLISHED: &str = "value: 8080";
 /// The clock of /proc/PID/stat, on every platform that Linux runs on today.
 const TICKS_A_SECOND: f64 = 100.0;
 
@@ -40,55 +48,120 @@ pub(super) async fn run(options: Bench, printer: &Printer) -> Result<()> {
         .map_err(|error| Error::failed(format!("remove {}", clone.directory.display())).source(&error))?;
     match options.report.output {
         Output::Json => printer.json(&figures),
-        Output::Text => {
-            for (name, value) in figures.as_object().into_iter().flatten() {
-                printer.data(format!(
-                    "{:<44} {}",
-                    name,
-                    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-                ));
-            }
-        }
+        Output::Text => figures.table().into_iter().for_each(|line| printer.data(line)),
     }
     Ok(())
 }
 
-async fn measure(clone: &Ground, printer: &Printer) -> Result<Value> {
-    let stage = async |name: &str, arguments: &[&str]| {
-        let work = async |_: &Step| {
-            let (took, output) = clone.timed(arguments).await?;
-            Ok(Done::new(Outcome::Ok, arguments.join(" "), (took, output)))
-        };
-        printer.step(name).run(work).await
-    };
+async fn measure(clone: &Ground, printer: &Printer) -> Result<Figures> {
     let deploy = ["deploy", "--quiet", "--output", "json"];
-    let (cold, report) = stage("cold", &deploy).await?;
-    let (unit, _) = clone.median(&["--version"]).await?;
-    let (idle_deploy, _) = clone.median(&deploy).await?;
-    let (memory, load) = clone.idle().await?;
+    let step = printer.step("cold");
+    let (cold, report) = step.run(async |_| ran("deploy, nothing compiled", clone.timed(&deploy).await)).await?;
+    let first = parse(&report)?;
+
+    let step = printer.step("again");
+    let (unit, _) = step.run(async |_| ran("--version", clone.median(&["--version"]).await)).await?;
+    let step = printer.step("no-op");
+    let (unchanged, report) = step.run(async |_| ran("deploy", clone.median(&deploy).await)).await?;
+    same_image(&first, &parse(&report)?, true)?;
+    let step = printer.step("idle");
+    let idle = step.run(async |_| ran(format!("{} s", IDLE.as_secs()), clone.idle().await)).await?;
+
     clone.change()?;
-    let (warm, _) = stage("warm", &deploy).await?;
-    let mut starts = Vec::new();
-    for _ in 0..REPEATS {
-        clone.xtask(&["local", "down", "--quiet"]).await?;
-        starts.push(clone.timed(&["local", "up", "--quiet"]).await?.0);
+    let step = printer.step("warm");
+    let (warm, report) = step.run(async |_| ran("deploy, one file changed", clone.timed(&deploy).await)).await?;
+    same_image(&first, &parse(&report)?, false)?;
+
+    let step = printer.step("start");
+    let start = step.run(async |_| ran("local down, local up", clone.starts().await)).await?;
+
+    let mut figures = Figures { unit, list: Vec::new() };
+    figures.time("`cargo xtask --version`, the unit of the last column", unit);
+    figures.time("deploy in a fresh clone, compiling everything", cold);
+    figures.time(
+        "of which the deploy itself, compiling the service",
+        Duration::from_secs_f64(first["seconds"].as_f64().unwrap_or(0.0)),
+    );
+    figures.time("deploy after a change of the service", warm);
+    figures.time("deploy when nothing has changed", unchanged);
+    // Both begin with what cargo and the command line cost.
+    figures.time("local Kubernetes, from nothing to ready", start.saturating_sub(unit));
+    figures.amount("image", first["image"]["bytes"].as_f64().unwrap_or(0.0) / 1e6, "MB");
+    figures.amount("local Kubernetes with the service, resident memory", idle.resident / 1e6, "MB");
+    figures.amount("of which anonymous", idle.anonymous / 1e6, "MB");
+    figures.amount("local Kubernetes with the service, idle, of one core", idle.load * 100.0, "%");
+    Ok(figures)
+}
+
+fn ran<T>(what: impl Into<String>, result: Result<T>) -> Result<Done<T>> {
+    result.map(|value| Done::new(Outcome::Ok, what, value))
+}
+
+fn parse(report: &str) -> Result<Value> {
+    serde_json::from_str(report).map_err(|error| Error::failed("read the report of the command").source(&error))
+}
+
+/// A measurement of the wrong thing is worse than none.
+fn same_image(first: &Value, second: &Value, expected: bool) -> Result<()> {
+    let image = |report: &Value| report["image"]["reference"].clone();
+    if (image(first) == image(second)) == expected {
+        return Ok(());
     }
-    starts.sort();
-    let start = starts[REPEATS / 2].saturating_sub(unit);
-    let report: Value =
-        serde_json::from_str(&report).map_err(|error| Error::failed("read the report of the deploy").source(&error))?;
-    let time =
-        |took: Duration| format!("{:.2} s ({:.1} x)", took.as_secs_f64(), took.as_secs_f64() / unit.as_secs_f64());
-    Ok(json!({
-        "image, MB": report["image"]["bytes"].as_u64().map(|bytes| (bytes as f64 / 1e5).round() / 10.0),
-        "cargo xtask --version (the unit)": format!("{:.2} s", unit.as_secs_f64()),
-        "deploy, clean clone, everything compiled": time(cold),
-        "deploy, one source file changed": time(warm),
-        "deploy, nothing changed": time(idle_deploy),
-        "local environment, start": time(start),
-        "local environment, memory at rest, MB": (memory as f64 / 1e5).round() / 10.0,
-        "local environment, load at rest, % of a core": (load * 1000.0).round() / 10.0,
-    }))
+    let cause = format!("{} was deployed after {}", image(second), image(first));
+    Err(Error::failed("the deploy did not do what is measured").cause(cause))
+}
+
+/// What was measured, in the order of the table.
+#[derive(Debug, Serialize)]
+struct Figures {
+    #[serde(skip)]
+    unit: Duration,
+    #[serde(rename = "figures")]
+    list: Vec<Figure>,
+}
+
+#[derive(Debug, Serialize)]
+struct Figure {
+    name: &'static str,
+    value: f64,
+    unit: &'static str,
+    /// A time as a multiple of the unit.
+    ratio: Option<f64>,
+}
+
+impl Figures {
+    fn time(&mut self, name: &'static str, took: Duration) {
+        let ratio = took.as_secs_f64() / self.unit.as_secs_f64();
+        let value = (took.as_secs_f64() * 1000.0).round() / 1000.0;
+        self.list.push(Figure { name, value, unit: "s", ratio: Some((ratio * 10.0).round() / 10.0) });
+    }
+
+    fn amount(&mut self, name: &'static str, value: f64, unit: &'static str) {
+        self.list.push(Figure { name, value: (value * 10.0).round() / 10.0, unit, ratio: None });
+    }
+
+    /// A table in Markdown.
+    fn table(&self) -> Vec<String> {
+        let head = format!("| {:<56} | {:>9} | {:>7} |", "Figure", "Value", "Ratio");
+        let rule = format!("|{:-<58}|{:->10}:|{:->8}:|", "", "", "");
+        let row = |figure: &Figure| {
+            let digits = if figure.unit == "s" { 2 } else { 1 };
+            let value = format!("{:.digits$} {}", figure.value, figure.unit);
+            let ratio = figure.ratio.map_or_else(String::new, |ratio| format!("{ratio:.1}"));
+            format!("| {:<56} | {value:>9} | {ratio:>7} |", figure.name)
+        };
+        [head, rule].into_iter().chain(self.list.iter().map(row)).collect()
+    }
+}
+
+/// What an idle local environment takes.
+struct Idle {
+    /// Bytes.
+    resident: f64,
+    /// Bytes that no file backs.
+    anonymous: f64,
+    /// The share of one core.
+    load: f64,
 }
 
 /// A clone of the repository, with a target directory and a local environment of its own.
@@ -106,7 +179,8 @@ impl Ground {
         }
         let mut command = Command::new("git");
         command.args(["clone", "--quiet", "--local"]).arg(root).arg(&self.directory);
-        output(&mut command, "clone the repository").await.map(drop)
+        output(&mut command, "clone the repository").await?;
+        self.publish()
     }
 
     /// Runs `cargo xtask` in it and returns its stdout.
@@ -132,35 +206,64 @@ impl Ground {
         Ok(runs.swap_remove(REPEATS / 2))
     }
 
-    /// The bytes that the local environment's process keeps, and the share of a core that it takes, with nothing to do.
-    async fn idle(&self) -> Result<(u64, f64)> {
-        let status = self.xtask(&["local", "status", "--output", "json"]).await?;
-        let status: Value =
-            serde_json::from_str(&status).map_err(|error| Error::failed("read the status").source(&error))?;
+    /// Starts the local environment from nothing, several times.
+    async fn starts(&self) -> Result<Duration> {
+        let mut starts = Vec::new();
+        for _ in 0..REPEATS {
+            self.xtask(&["local", "down", "--quiet"]).await?;
+            starts.push(self.timed(&["local", "up", "--quiet"]).await?.0);
+        }
+        starts.sort();
+        Ok(starts[REPEATS / 2])
+    }
+
+    /// What the local environment's process takes with nothing to do.
+    async fn idle(&self) -> Result<Idle> {
+        let status = parse(&self.xtask(&["local", "status", "--output", "json"]).await?)?;
         let process = format!("/proc/{}", status["pid"]);
         let read = |name: &str| {
             let path = format!("{process}/{name}");
             fs::read_to_string(&path).map_err(|error| Error::failed(format!("read {path}")).source(&error))
         };
+        // What the last deploy set in motion comes to rest first.
+        tokio::time::sleep(SETTLE).await;
         let before = ticks(&read("stat")?);
         tokio::time::sleep(IDLE).await;
         let load = (ticks(&read("stat")?) - before) / TICKS_A_SECOND / IDLE.as_secs_f64();
-        let resident = read("status")?
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok())
-            .unwrap_or_default();
-        Ok((resident * 1024, load))
+        let status = read("status")?;
+        Ok(Idle { resident: bytes(&status, "VmRSS:"), anonymous: bytes(&status, "RssAnon:"), load })
     }
 
-    /// Changes one source file of the service.
+    /// Changes one source file of the service in a way that the compiler can't leave out.
     fn change(&self) -> Result<()> {
-        let path = self.directory.join("app/src/lib.rs");
+        const CHANGE: &str = "\n#[used]\nstatic CHANGED: &str = \"changed to be built again\";\n";
+        let path = self.directory.join("app/src/main.rs");
         File::options()
             .append(true)
             .open(&path)
-            .and_then(|mut file| writeln!(file, "\n// Changed to be built again."))
+            .and_then(|mut file| file.write_all(CHANGE.as_bytes()))
             .map_err(|error| Error::failed(format!("change {}", path.display())).source(&error))
     }
+
+    /// Publishes the service at a port that nobody uses: an environment that runs on this machine has the usual one.
+    fn publish(&self) -> Result<()> {
+        let path = self.directory.join(OVERLAY);
+        let failed = |error: &dyn std::error::Error| Error::failed(format!("change {}", path.display())).source(error);
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+        let port = free.map_err(|error| failed(&error))?.port();
+        let overlay = fs::read_to_string(&path).map_err(|error| failed(&error))?;
+        let moved = overlay.replace(PUBLISHED, &format!("value: {port}"));
+        if moved == overlay {
+            return Err(Error::failed(format!("find `{PUBLISHED}` in {OVERLAY}, the port of the service")));
+        }
+        fs::write(&path, moved).map_err(|error| failed(&error))
+    }
+}
+
+/// A line of /proc/PID/status, proc(5), in bytes.
+fn bytes(status: &str, name: &str) -> f64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) * 1024.0
 }
 
 /// User and system time of a process, by proc(5): the 14th and 15th field, counted behind the name in parentheses.

@@ -177,8 +177,10 @@ async fn load(docker: &Docker, name: &str, archive: Vec<u8>) -> Result<()> {
 /// digest is the same in all.
 pub async fn remove_all(docker: &Docker, root: &Path) -> usize {
     let mut removed = 0;
-    for (name, id) in record::all(root).into_iter().flat_map(|record| record.made) {
-        removed += usize::from(forget(docker, &name, &id).await);
+    for Record { name, id, made, .. } in record::all(root) {
+        for (name, id) in made.into_iter().chain([(name, id)]) {
+            removed += usize::from(forget(docker, &name, &id).await);
+        }
     }
     removed
 }
