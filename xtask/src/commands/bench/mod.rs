@@ -1,8 +1,10 @@
 //! `bench`: the figures of the README, measured here and now in a clone of its own.
 //!
 //! Times depend on the machine, so each is given in seconds and as a multiple of what `cargo xtask --version` takes. The
-//! first deploy compiles everything, this program too, from sources that cargo has downloaded; what else is said of the
-//! clone is said of its last commit: changes that are not in one are left out.
+//! first deploy compiles everything, this program too, from sources that cargo has downloaded; what is measured is
+//! the last commit, without changes that are in none.
+
+mod figures;
 
 use std::{
     fs::{self, File},
@@ -12,10 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
 use serde_json::Value;
 use tokio::process::Command;
 
+use self::figures::Figures;
 use crate::{
     cli::{Bench, Output},
     config::variables,
@@ -27,6 +29,7 @@ use crate::{
 const REPEATS: usize = 5;
 /// How long an idle cluster is watched.
 const IDLE: Duration = Duration::from_secs(10);
+/// How long what the last deploy set in motion is given to come to rest.
 const SETTLE: Duration = Duration::from_secs(3);
 /// Where the service's port is written, and how.
 const OVERLAY: &str = "manifests/overlays/local/kustomization.yaml";
@@ -111,49 +114,6 @@ fn same_image(first: &Value, second: &Value, expected: bool) -> Result<()> {
     Err(Error::failed("the deploy did not do what is measured").cause(cause))
 }
 
-/// What was measured, in the order of the table.
-#[derive(Debug, Serialize)]
-struct Figures {
-    #[serde(skip)]
-    unit: Duration,
-    #[serde(rename = "figures")]
-    list: Vec<Figure>,
-}
-
-#[derive(Debug, Serialize)]
-struct Figure {
-    name: &'static str,
-    value: f64,
-    unit: &'static str,
-    /// A time as a multiple of the unit.
-    ratio: Option<f64>,
-}
-
-impl Figures {
-    fn time(&mut self, name: &'static str, took: Duration) {
-        let ratio = took.as_secs_f64() / self.unit.as_secs_f64();
-        let value = (took.as_secs_f64() * 1000.0).round() / 1000.0;
-        self.list.push(Figure { name, value, unit: "s", ratio: Some((ratio * 10.0).round() / 10.0) });
-    }
-
-    fn amount(&mut self, name: &'static str, value: f64, unit: &'static str) {
-        self.list.push(Figure { name, value: (value * 10.0).round() / 10.0, unit, ratio: None });
-    }
-
-    /// A table in Markdown.
-    fn table(&self) -> Vec<String> {
-        let head = format!("| {:<56} | {:>9} | {:>7} |", "Figure", "Value", "Ratio");
-        let rule = format!("|{:-<58}|{:->10}:|{:->8}:|", "", "", "");
-        let row = |figure: &Figure| {
-            let digits = if figure.unit == "s" { 2 } else { 1 };
-            let value = format!("{:.digits$} {}", figure.value, figure.unit);
-            let ratio = figure.ratio.map_or_else(String::new, |ratio| format!("{ratio:.1}"));
-            format!("| {:<56} | {value:>9} | {ratio:>7} |", figure.name)
-        };
-        [head, rule].into_iter().chain(self.list.iter().map(row)).collect()
-    }
-}
-
 /// What an idle local environment takes.
 struct Idle {
     /// Bytes.
@@ -225,7 +185,6 @@ impl Ground {
             let path = format!("{process}/{name}");
             fs::read_to_string(&path).map_err(|error| Error::failed(format!("read {path}")).source(&error))
         };
-        // What the last deploy set in motion comes to rest first.
         tokio::time::sleep(SETTLE).await;
         let before = ticks(&read("stat")?);
         tokio::time::sleep(IDLE).await;
