@@ -51,7 +51,7 @@ impl Cluster {
         let deadline = Instant::now() + PATIENCE;
         while !self.directory.join("process.json").exists() {
             assert!(Instant::now() < deadline && !serving.task.is_finished(), "the cluster does not start");
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::park_timeout(Duration::from_millis(10));
         }
     }
 

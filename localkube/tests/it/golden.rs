@@ -56,6 +56,7 @@ async fn replay(suite: &str, kubeconfig: &Path, patience: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
+#[expect(clippy::disallowed_macros, reason = "a test says how much agrees")]
 fn judge(suite: &str, text: &str) {
     let steps = |word: &str| -> BTreeSet<&str> {
         let lines = text.lines().filter_map(|line| line.strip_prefix(word));

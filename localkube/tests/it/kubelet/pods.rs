@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::{
     Api,
     api::{DeleteParams, LogParams, PostParams},
@@ -238,4 +238,26 @@ async fn a_killed_process_adopts_what_runs_and_restarts_what_does_not() {
 
     let removed = cluster.remove().await;
     assert!(removed.containers >= 5 && removed.networks == 1, "{removed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_every_namespace_has_comes_back() {
+    let cluster = Cluster::start().await;
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), "default");
+    let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client.clone(), "default");
+    let map = maps.get("kube-root-ca.crt").await.unwrap();
+    let account = accounts.get("default").await.unwrap();
+    maps.delete("kube-root-ca.crt", &DeleteParams::default()).await.unwrap();
+    accounts.delete("default", &DeleteParams::default()).await.unwrap();
+    let began = Instant::now();
+    loop {
+        let (again, other) = tokio::join!(maps.get_opt("kube-root-ca.crt"), accounts.get_opt("default"));
+        if let (Some(again), Some(other)) = (again.unwrap(), other.unwrap()) {
+            assert_eq!(again.data, map.data);
+            assert!(again.metadata.uid != map.metadata.uid && other.metadata.uid != account.metadata.uid);
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "they do not come back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -189,3 +189,53 @@ async fn a_taken_port_is_told_and_used_when_it_is_free() {
     drop(taken);
     until("the service answers", async || request(&mut None, address, false).await.is_ok()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_balancer_needs_no_node_port() {
+    let cluster = Cluster::start().await;
+    cluster.run("web", &["/test", "serve", "x"], Value::Null, Value::Null).await;
+    cluster.until("web", "ready", |pod| is(pod, "Ready")).await;
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, free_node_port().await)).await.unwrap();
+    let node_port = taken.local_addr().unwrap().port();
+    let services: Api<Service> = Api::namespaced(cluster.client.clone(), "default");
+    let port = free_port().await;
+    let service = |name: &str, kind: &str, port: Value| {
+        let service = json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+            "spec": {"type": kind, "selector": {"app": "web"}, "ports": [port]},
+        });
+        serde_json::from_value(service).unwrap()
+    };
+    let both = service("both", "LoadBalancer", json!({"port": port, "targetPort": 8080, "nodePort": node_port}));
+    services.create(&PostParams::default(), &both).await.unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    until("the service answers", async || request(&mut None, address, false).await.is_ok()).await;
+    until("the service is announced", async || {
+        let status = services.get("both").await.unwrap().status.and_then(|status| status.load_balancer);
+        status.is_some_and(|balancer| balancer.ingress.is_some())
+    })
+    .await;
+    let complaints = async |name: &str| {
+        let events: Api<Event> = Api::namespaced(cluster.client.clone(), "default");
+        let about = ListParams::default().fields(&format!("involvedObject.name={name},type=Warning"));
+        events.list(&about).await.unwrap().items.len()
+    };
+    assert_eq!(complaints("both").await, 0, "nobody asked for the node port");
+
+    services.delete("both", &Default::default()).await.unwrap();
+    let alone = service("alone", "NodePort", json!({"port": 80, "targetPort": 8080, "nodePort": node_port}));
+    services.create(&PostParams::default(), &alone).await.unwrap();
+    until("an event names the node port", async || complaints("alone").await == 1).await;
+    drop(taken);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, node_port));
+    until("the node port answers", async || request(&mut None, address, false).await.is_ok()).await;
+}
+
+async fn free_node_port() -> u16 {
+    for port in (30000..=32767).rev() {
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.is_ok() {
+            return port;
+        }
+    }
+    panic!("every node port is taken");
+}
