@@ -128,6 +128,7 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
     let token = directory.token()?;
     let acceptor = authority.acceptor()?;
     let store = Store::open(&directory.file("store.redb"))?;
+    let closed = store.closed();
     let server = api::Server::new(store, api::Options { ca_certificate: authority.certificate.clone() });
     // Docker takes its time to make a network; the first objects are made meanwhile.
     let ((), service_cidr) = tokio::join!(api::bootstrap(&server), service_cidr(&options, &cluster));
@@ -159,11 +160,14 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
 
     tracing::info!("stopping");
     directory.withdraw();
-    working.abort_all();
     server.stop();
     stop.cancel();
+    drop((server, router));
+    // Whoever starts next on the directory finds the store closed.
     let drained = async {
+        working.shutdown().await;
         let _ = tokio::join!(serving_api, serving_images);
+        closed.await;
     };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!("some requests did not end in time");

@@ -108,6 +108,7 @@ pub(crate) enum Expect {
 pub struct Store {
     memory: Arc<RwLock<Memory>>,
     writes: mpsc::UnboundedSender<writer::Request>,
+    closed: watch::Receiver<()>,
 }
 
 impl Store {
@@ -118,8 +119,14 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let (disk, memory) = disk::Disk::open(path)?;
         let memory = Arc::new(RwLock::new(memory));
-        let writes = writer::start(disk, Arc::clone(&memory));
-        Ok(Self { memory, writes })
+        let (writes, closed) = writer::start(disk, Arc::clone(&memory));
+        Ok(Self { memory, writes, closed })
+    }
+
+    /// Ends when the file is closed: once all clones of the store are gone.
+    pub fn closed(&self) -> impl Future<Output = ()> + use<> {
+        let mut closed = self.closed.clone();
+        async move { while closed.changed().await.is_ok() {} }
     }
 
     /// The newest version of an object.

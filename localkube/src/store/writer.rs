@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     Expect, Key, Stored, WriteError,
@@ -30,9 +30,11 @@ pub(super) struct Request {
     pub(super) answer: oneshot::Sender<Outcome>,
 }
 
-/// Starts the writer; it ends when every sender is gone.
-pub(super) fn start(disk: Disk, memory: Arc<RwLock<Memory>>) -> mpsc::UnboundedSender<Request> {
+/// Starts the writer; it ends when every sender is gone. The other end of the second channel is gone once the file is
+/// closed.
+pub(super) fn start(disk: Disk, memory: Arc<RwLock<Memory>>) -> (mpsc::UnboundedSender<Request>, watch::Receiver<()>) {
     let (sender, mut receiver) = mpsc::unbounded_channel();
+    let (open, closed) = watch::channel(());
     std::thread::Builder::new()
         .name("store".to_owned())
         .spawn(move || {
@@ -40,9 +42,11 @@ pub(super) fn start(disk: Disk, memory: Arc<RwLock<Memory>>) -> mpsc::UnboundedS
             while receiver.blocking_recv_many(&mut requests, BATCH) > 0 {
                 write(&disk, &memory, requests.drain(..));
             }
+            drop(disk);
+            drop(open);
         })
         .expect("the operating system gives a thread");
-    sender
+    (sender, closed)
 }
 
 /// One batch: check and number every write, commit, show, answer.

@@ -46,7 +46,10 @@ impl Server {
             let _ = stopped.await;
         }));
         let ready = directory.join("process.json");
-        wait_for(async || ready.exists()).await;
+        wait_for(async || ready.exists() || task.is_finished()).await;
+        if !ready.exists() {
+            panic!("it does not start: {:?}", task.await);
+        }
         Self { stop, task }
     }
 
