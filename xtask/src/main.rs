@@ -8,7 +8,9 @@ use xtask::{cli::Cli, commands, error::Error, ui::Printer};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let printer = Printer::new(&cli.global);
+    // Nearly all of the work is waiting: a thread for each of many cores would only cost memory.
     let result = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| Error::failed("start the runtime").source(&error))
