@@ -108,7 +108,7 @@ pub(super) fn plan(job: &Job, all: &[Arc<Pod>], now: &Time) -> Plan {
     let active: Vec<Arc<Pod>> = all.iter().filter(|pod| pods::is_active(pod)).cloned().collect();
     if finished {
         plan.delete = active;
-        drop_empty(&mut plan.status);
+        plan.status.conditions = plan.status.conditions.take().filter(|conditions| !conditions.is_empty());
         return plan;
     }
     let suspended = spec.suspend == Some(true);
@@ -170,13 +170,8 @@ pub(super) fn plan(job: &Job, all: &[Arc<Pod>], now: &Time) -> Plan {
     plan.status.active = some(count(active.len() - gone + plan.create));
     plan.status.ready = Some(if gone > 0 { 0 } else { count(ready) });
     plan.status.terminating = Some(count(all.iter().filter(|pod| pods::is_terminating(pod)).count()));
-    drop_empty(&mut plan.status);
+    plan.status.conditions = plan.status.conditions.take().filter(|conditions| !conditions.is_empty());
     plan
-}
-
-/// An empty record of uncounted pods is written as `{}` while the Job lives, as Kubernetes does.
-fn drop_empty(status: &mut JobStatus) {
-    status.conditions = status.conditions.take().filter(|conditions| !conditions.is_empty());
 }
 
 /// A Job that was suspended says so from then on; its time counts anew when it is resumed.
