@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
 """Writes builtin.txt, the table of every built-in kind that localkube/src/schema reads.
 
-    python3 localkube/schema/generate.py SOURCE            write the table
-    python3 localkube/schema/generate.py SOURCE --check    exit 1 when the committed table is not current
+    python3 localkube/schema/generate.py SCHEMAS NUMBERS            write the table
+    python3 localkube/schema/generate.py SCHEMAS NUMBERS --check    exit 1 when the committed table is not current
 
-SOURCE is kubernetes-validate's wheel from PyPI (1.36 or newer), or a directory with it unpacked:
+SCHEMAS is kubernetes-validate's wheel from PyPI (1.36 or newer), or a directory with it unpacked:
 
     pip download --no-deps kubernetes-validate
 
-The wheel carries the JSON schemas of Kubernetes' own OpenAPI document. The output depends on nothing else.
+NUMBERS is the package of the crate k8s-pb (0.9.0) as crates.io has it:
+
+    curl -LO https://static.crates.io/crates/k8s-pb/k8s-pb-0.9.0.crate
+
+The wheel carries the JSON schemas of Kubernetes' own OpenAPI document, the crate the field numbers of its protobuf
+messages. The output depends on nothing else.
 
 One line a type, one line a field, two spaces in front:
 
@@ -18,14 +23,18 @@ One line a type, one line a field, two spaces in front:
 
 Types: s string, i int32, l int64, d double, b bool, Q quantity, I int-or-string, T time, U time with microseconds,
 D duration, B base64, O an object of any content, J any JSON; [x a list, {x a map of string to x; else a struct's name.
-Flags: * required; & a struct that is written even when empty; ? left out when zero; @atomic @set @map:key,key what server-side apply sees in a list or map;
-+merge:key +retainKeys +replace the strategy of a strategic merge patch; ~value the default that a list's key has.
+Flags: * required; & a struct that is written even when empty; ? left out when zero; @atomic @set @map:key,key what
+server-side apply sees in a list or map;
++merge:key +retainKeys +replace the strategy of a strategic merge patch; ~value the default that a list's key has;
+#n the field's number in protobuf, #n.m where Go embeds a struct, which is a message of its own there (number n).
 """
 
 import argparse
 import json
 import pathlib
+import re
 import sys
+import tarfile
 import zipfile
 
 VERSION = "v1.36.0-local"
@@ -93,14 +102,40 @@ OMITTED_IN = {
     "apps.v1.StatefulSetStatus": {
         *("availableReplicas", "currentReplicas", "observedGeneration", "readyReplicas", "updatedReplicas"),
     },
+    "apiregistration.v1.APIServiceSpec": {"insecureSkipTLSVerify"},
     "autoscaling.v1.ScaleSpec": {"replicas"},
     "autoscaling.v2.HorizontalPodAutoscalerStatus": {"currentReplicas"},
     "batch.v1.JobStatus": {"active", "failed", "succeeded"},
+    "core.v1.AWSElasticBlockStoreVolumeSource": {"partition"},
+    "core.v1.ContainerImage": {"sizeBytes"},
+    "core.v1.ContainerStateTerminated": {"signal"},
     "core.v1.Event": {"count"},
+    "core.v1.EventSeries": {"count"},
+    "core.v1.GCEPersistentDiskVolumeSource": {"partition"},
+    "core.v1.ISCSIPersistentVolumeSource": {"chapAuthDiscovery", "chapAuthSession"},
+    "core.v1.ISCSIVolumeSource": {"chapAuthDiscovery", "chapAuthSession"},
     "core.v1.PodCondition": {"observedGeneration"},
     "core.v1.PodStatus": {"observedGeneration"},
+    "core.v1.ReplicationControllerStatus": {
+        *("availableReplicas", "fullyLabeledReplicas", "observedGeneration", "readyReplicas"),
+    },
+    "core.v1.ScaleIOPersistentVolumeSource": {"sslEnabled"},
+    "core.v1.ScaleIOVolumeSource": {"sslEnabled"},
+    "events.v1.Event": {"deprecatedCount"},
+    "flowcontrol.v1.QueuingConfiguration": {"handSize", "queueLengthLimit", "queues"},
+    "flowcontrol.v1.ResourcePolicyRule": {"clusterScope"},
+    "meta.v1.Condition": {"observedGeneration"},
+    "networking.v1.ServiceBackendPort": {"number"},
     "policy.v1.PodDisruptionBudgetStatus": {"observedGeneration"},
+    "resource.v1.DeviceSubRequest": {"count"},
+    "resource.v1.ExactDeviceRequest": {"count"},
+    "scheduling.v1.PriorityClass": {"globalDefault"},
 }
+
+
+# The schema of a custom resource definition has unions that are neither structs nor scalars in JSON: it is not read
+# from protobuf, as no client sends it so.
+UNNUMBERED = "apiextensions."
 
 
 def definitions(source: pathlib.Path) -> dict:
@@ -154,6 +189,40 @@ def omitted(owner: str, name: str, field: dict) -> bool:
     return plain(field) in ("integer", "boolean") and (name in OMITTED or name in OMITTED_IN.get(owner, ()))
 
 
+def folded(name: str) -> str:
+    """Names as they compare: prost changes the case of structs and fields."""
+    return name.removeprefix("r#").replace("_", "").lower()
+
+
+def messages(crate: pathlib.Path) -> dict[str, dict[str, tuple[str, str]]]:
+    """Each message by its folded name: the number and the type of each field, all names folded."""
+    known = {}
+    with tarfile.open(crate) as package:
+        for member in package.getmembers():
+            place = re.search(r"/src/(?:api|[a-z_]+/pkg/apis)/(\w+)/(v\w+)/mod\.rs$", member.name)
+            if not place:
+                continue
+            text = package.extractfile(member).read().decode()
+            for name, body in re.findall(r"^pub struct (\w+) \{\n(.*?)^\}", text, re.M | re.S):
+                fields = re.findall(r"#\[prost\([^]]*tag = \"(\d+)\"\)\]\s*pub ([\w#]+):\s*([^,]*)", body)
+                of = known[f"{place[1]}.{place[2]}.{folded(name)}"] = {}
+                for tag, field, kind in fields:
+                    of[folded(field)] = (tag, folded(re.split("::|<", re.sub(r"[>\s]", "", kind))[-1]))
+    return known
+
+
+def number(owner: str, name: str, properties: set[str], known: dict) -> str | None:
+    """The field's number; through the messages of embedded structs, which are those that JSON does not have."""
+    package, _, message = owner.rpartition(".")
+    fields = known.get(f"{package}.{folded(message)}", {})
+    if name in fields:
+        return fields[name][0]
+    for field, (tag, of) in fields.items():
+        if field not in properties and (inner := number(f"{package}.{of}", name, properties, known)):
+            return f"{tag}.{inner}"
+    return None
+
+
 def flags_of(owner: str, name: str, field: dict, required: bool, top: bool) -> list[str]:
     flags = ["*"] if required else []
     if name in VALUES.get(owner, []) or (top and name in ("metadata", "spec", "status") and "$ref" in field):
@@ -174,7 +243,7 @@ def flags_of(owner: str, name: str, field: dict, required: bool, top: bool) -> l
     return flags
 
 
-def table(known: dict) -> str:
+def table(known: dict, wire: dict) -> str:
     lines = [f"# Kubernetes {VERSION.removesuffix('-local')}. Written by generate.py, which explains the format."]
     for full in sorted(known, key=short):
         schema = known[full]
@@ -187,19 +256,27 @@ def table(known: dict) -> str:
         if len(kinds) == 1:
             group, version, kind = (kinds[0][part] for part in ("group", "version", "kind"))
             lines.append(f" ={group}/{version} {kind}" if group else f" ={version} {kind}")
+        elif owner == "meta.v1.DeleteOptions":
+            # A kind of every group.
+            lines.append(" =v1 DeleteOptions")
+        properties = {folded(name) for name in schema["properties"]}
         for name, field in sorted(schema["properties"].items()):
             flags = flags_of(owner, name, field, name in schema.get("required", []), bool(kinds))
+            tag = number(owner, folded(name), properties, wire)
+            if tag and not owner.startswith(UNNUMBERED):
+                flags.append("#" + tag)
             lines.append("  " + " ".join([name, type_of(field, known), *flags]))
     return "\n".join(lines) + "\n"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("source", type=pathlib.Path, help="the wheel, or a directory with it unpacked")
+    parser.add_argument("schemas", type=pathlib.Path, help="the wheel, or a directory with it unpacked")
+    parser.add_argument("numbers", type=pathlib.Path, help="the crate's package")
     parser.add_argument("--check", action="store_true", help="compare with the committed table, write nothing")
     arguments = parser.parse_args()
     output = pathlib.Path(__file__).with_name("builtin.txt")
-    text = table(definitions(arguments.source))
+    text = table(definitions(arguments.schemas), messages(arguments.numbers))
     if arguments.check:
         current = output.exists() and output.read_text() == text
         print("current" if current else f"{output} is not current: run generate.py", file=sys.stderr)

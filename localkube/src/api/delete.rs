@@ -7,12 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    convert, meta, namespace, options, quota, read,
+    convert, meta, namespace,
+    negotiate::body_format,
+    options, quota, read,
     request::{Call, Query},
     respond,
     selector::Selection,
 };
 use crate::{
+    schema::{self, Format},
     status::{FieldErrorKind, Status, object_details},
     store::{Stored, WriteError},
 };
@@ -287,10 +290,12 @@ impl DeleteOptions {
     }
 
     fn body(call: &Call) -> Result<Value, Status> {
-        let body: Value =
-            serde_yaml::from_slice::<Value>(&call.body).ok().filter(Value::is_object).ok_or_else(|| {
+        let body = match body_format(&call.headers) {
+            Ok(Format::Protobuf) => schema::action(&call.body, "v1", "DeleteOptions")?,
+            _ => serde_yaml::from_slice::<Value>(&call.body).ok().filter(Value::is_object).ok_or_else(|| {
                 Status::bad_request("couldn't get version/kind; json parse error: unexpected end of JSON input")
-            })?;
+            })?,
+        };
         let kind = body["kind"].as_str().unwrap_or_default();
         if !kind.is_empty() && kind != "DeleteOptions" {
             let version = body["apiVersion"].as_str().unwrap_or_default();

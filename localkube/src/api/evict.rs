@@ -3,7 +3,7 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{delete, options, read, request::Call, respond};
+use super::{delete, negotiate::action, options, read, request::Call, respond};
 use crate::{
     status::Status,
     store::{Stored, WriteError},
@@ -13,7 +13,7 @@ const ATTEMPTS: usize = 64;
 
 /// POST of `pods/NAME/eviction`.
 pub(super) async fn create(call: &Call) -> Result<Response, Status> {
-    let eviction: Value = serde_yaml::from_slice(&call.body).map_err(|error| Status::bad_request(error.to_string()))?;
+    let eviction = action(call, "policy/v1", "Eviction")?;
     let name = call.name.as_deref().unwrap_or_default();
     if eviction["metadata"]["name"].as_str().is_some_and(|given| !given.is_empty() && given != name) {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));

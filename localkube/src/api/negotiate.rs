@@ -1,12 +1,16 @@
 //! Which representation a client asked for with Accept, and what it sent with Content-Type.
 
 use http::{HeaderMap, header};
+use serde_json::Value;
 
+use super::request::Call;
 use crate::status::Status;
 
 /// What the API server names as its representations. Protobuf is offered in words but never chosen: every client that
 /// asks for it also takes JSON.
 const REPRESENTATIONS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// How the response's bytes are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +57,7 @@ pub(super) fn accept(headers: &HeaderMap, list: bool) -> Result<Representation, 
         let encoding = match range.media_type {
             "" | "*/*" | "application/*" | "application/json" => Encoding::Json,
             "application/yaml" => Encoding::Yaml,
-            "application/vnd.kubernetes.protobuf" => {
+            PROTOBUF => {
                 known_type = true;
                 continue;
             }
@@ -102,7 +106,7 @@ pub(super) fn content_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-/// 415 for a body that is neither JSON nor YAML.
+/// 415 for a body in none of the formats.
 pub(super) fn unsupported_body(accepted: &str) -> Status {
     let message =
         format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
@@ -117,7 +121,19 @@ pub(super) fn body_format(headers: &HeaderMap) -> Result<crate::schema::Format, 
     match content_type(headers) {
         "" | "application/json" => Ok(crate::schema::Format::Json),
         "application/yaml" => Ok(crate::schema::Format::Yaml),
+        PROTOBUF => Ok(crate::schema::Format::Protobuf),
         _ => Err(unsupported_body(REPRESENTATIONS)),
+    }
+}
+
+/// The body of an action on an object, which is read as far as it is used: JSON, YAML or protobuf.
+///
+/// # Errors
+/// 400 for a body that can't be read.
+pub(super) fn action(call: &Call, api_version: &str, kind: &str) -> Result<Value, Status> {
+    match content_type(&call.headers) {
+        PROTOBUF => crate::schema::action(&call.body, api_version, kind),
+        _ => serde_yaml::from_slice(&call.body).map_err(|error| Status::bad_request(error.to_string())),
     }
 }
 

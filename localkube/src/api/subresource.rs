@@ -4,7 +4,9 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::{
-    convert, evict, log, meta, options, read,
+    convert, evict, log, meta,
+    negotiate::action,
+    options, read,
     request::Call,
     respond,
     write::{self, Ownership, Refused},
@@ -25,10 +27,6 @@ pub(super) async fn serve(call: Call, verb: &str) -> Result<Response, Status> {
             Err(Status::new(501, "NotImplemented", message))
         }
     }
-}
-
-fn body(call: &Call) -> Result<Value, Status> {
-    serde_yaml::from_slice(&call.body).map_err(|error| Status::bad_request(error.to_string()))
 }
 
 /// Changes the object through a function of its present state.
@@ -54,7 +52,7 @@ async fn modify(
 /// What the scheduler does: a node for the pod, once.
 async fn bind(call: &Call) -> Result<Response, Status> {
     let dry_run = options::dry_run(&call.query, "CreateOptions")?;
-    let binding = body(call)?;
+    let binding = action(call, "v1", "Binding")?;
     let name = call.name.clone().unwrap_or_default();
     let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
     if node.is_empty() {
@@ -96,7 +94,7 @@ fn set_condition(pod: &mut Value, kind: &str) {
 /// A namespace's own finalizers, which keep it until its content is gone.
 async fn finalize(call: &Call) -> Result<Response, Status> {
     let dry_run = options::dry_run(&call.query, "UpdateOptions")?;
-    let wanted = body(call)?;
+    let wanted = action(call, "v1", "Namespace")?;
     meta::check_name(call, &mut wanted.clone())?;
     let manager = call.manager();
     let object = modify(call, dry_run, Ownership::Track(&manager), |live| {

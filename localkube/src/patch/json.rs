@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::go_format;
 use crate::{
-    schema::{Format, ParseError, json_kind, parse},
+    schema::{ParseError, json_kind, parse_json},
     status::Status,
 };
 
@@ -13,7 +13,7 @@ const MAX_OPERATIONS: usize = 10_000;
 
 pub(super) fn apply(live: &Value, body: &[u8]) -> Result<(Value, Vec<String>), Status> {
     let malformed = |error: &str| Status::bad_request(format!("error decoding patch: {error}"));
-    let parsed = parse(body, Format::Json).map_err(|ParseError(error)| malformed(&error))?;
+    let parsed = parse_json(body).map_err(|ParseError(error)| malformed(&error))?;
     let wrong = |value: &Value, go: &str| {
         malformed(&format!("json: cannot unmarshal {} into Go value of type {go}", json_kind(value)))
     };

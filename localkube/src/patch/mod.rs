@@ -11,7 +11,7 @@ mod tests;
 use serde_json::{Map, Value};
 
 use crate::{
-    schema::{Decoded, FieldValidation, Format, ParseError, Schema, Wording, convert, json_kind, parse},
+    schema::{Decoded, FieldValidation, ParseError, Schema, Wording, convert, json_kind, parse_json},
     status::{FieldError, FieldErrorKind, Status},
 };
 
@@ -97,7 +97,7 @@ pub fn strategic(schema: &Schema, live: &Value, patch: &[u8]) -> Result<Value, S
 /// Reads a patch that is an object, and its duplicate fields.
 fn read(body: &[u8], prefix: &str) -> Result<(Value, Vec<String>), Status> {
     let refused = |error: &str| Status::bad_request(format!("{prefix}{error}"));
-    let parsed = parse(body, Format::Json).map_err(|ParseError(error)| refused(&error))?;
+    let parsed = parse_json(body).map_err(|ParseError(error)| refused(&error))?;
     match parsed.value {
         Value::Object(_) => Ok((parsed.value, parsed.duplicates)),
         Value::Null => Ok((Value::Object(Map::new()), Vec::new())),

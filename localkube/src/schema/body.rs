@@ -3,8 +3,6 @@
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::decode::Format;
-
 /// A body and the paths of the fields that it has twice.
 #[derive(Debug)]
 pub(crate) struct Parsed {
@@ -16,29 +14,30 @@ pub(crate) struct Parsed {
 #[derive(Debug, PartialEq)]
 pub(crate) struct ParseError(pub(crate) String);
 
-/// Reads a body.
-pub(crate) fn parse(body: &[u8], format: Format) -> Result<Parsed, ParseError> {
+/// Reads a body of JSON.
+pub(crate) fn parse_json(body: &[u8]) -> Result<Parsed, ParseError> {
     let mut duplicates = Vec::new();
-    let value = match format {
-        Format::Json => {
-            let mut reader = serde_json::Deserializer::from_slice(body);
-            let seed = Tree { path: String::new(), duplicates: &mut duplicates };
-            seed.deserialize(&mut reader)
-                .and_then(|value| reader.end().map(|()| value))
-                .map_err(|error| ParseError(scan(body).err().unwrap_or_else(|| error.to_string())))?
-        }
-        Format::Yaml => {
-            let text = std::str::from_utf8(body).map_err(|_| yaml_error("control characters are not allowed"))?;
-            let seed = Tree { path: String::new(), duplicates: &mut duplicates };
-            seed.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
-                let line = error.location().map_or(0, |location| location.line());
-                let text = error.to_string();
-                let words = text.split(" at line ").next().unwrap_or(&text);
-                // Go's decoder names the line from the second on.
-                if line > 1 { yaml_error(&format!("line {line}: {words}")) } else { yaml_error(words) }
-            })?
-        }
-    };
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let seed = Tree { path: String::new(), duplicates: &mut duplicates };
+    let value = seed
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|error| ParseError(scan(body).err().unwrap_or_else(|| error.to_string())))?;
+    Ok(Parsed { value, duplicates })
+}
+
+/// Reads a body of YAML.
+pub(crate) fn parse_yaml(body: &[u8]) -> Result<Parsed, ParseError> {
+    let mut duplicates = Vec::new();
+    let text = std::str::from_utf8(body).map_err(|_| yaml_error("control characters are not allowed"))?;
+    let seed = Tree { path: String::new(), duplicates: &mut duplicates };
+    let value = seed.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
+        let line = error.location().map_or(0, |location| location.line());
+        let text = error.to_string();
+        let words = text.split(" at line ").next().unwrap_or(&text);
+        // Go's decoder names the line from the second on.
+        if line > 1 { yaml_error(&format!("line {line}: {words}")) } else { yaml_error(words) }
+    })?;
     Ok(Parsed { value, duplicates })
 }
 

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::{
-    body::{ParseError, parse},
+    body::{ParseError, Parsed, parse_json, parse_yaml},
     convert::{Wording, convert, json_kind},
+    protobuf,
     table::{Schema, kind_exists, of, of_kind, split, version_exists},
 };
 use crate::{resource::Resource, status::Status};
@@ -27,6 +28,8 @@ pub enum Format {
     Json,
     /// application/yaml
     Yaml,
+    /// application/vnd.kubernetes.protobuf
+    Protobuf,
 }
 
 /// A request body that fits its kind.
@@ -69,8 +72,30 @@ pub fn decode_as(
         let text = format!("the object provided is unrecognized (must be of type {kind}): {error} ({summary})");
         Status::bad_request(text)
     };
-    let parsed = parse(body, format)
-        .map_err(|ParseError(error)| unrecognized(&format!("couldn't get version/kind; json parse error: {error}")))?;
+    let no_kind = |ParseError(error)| unrecognized(&format!("couldn't get version/kind; json parse error: {error}"));
+    let parsed = match format {
+        Format::Json => parse_json(body).map_err(no_kind)?,
+        Format::Yaml => parse_yaml(body).map_err(no_kind)?,
+        Format::Protobuf => {
+            let mut envelope = protobuf::open(body).map_err(|error| unrecognized(&error))?;
+            if envelope.api_version.is_empty() && envelope.kind.is_empty() {
+                (envelope.api_version, envelope.kind) = (api_version.to_owned(), kind.to_owned());
+            }
+            // Another kind is refused below for what it is.
+            if !envelope.is_readable() && (envelope.api_version.as_str(), envelope.kind.as_str()) == (api_version, kind)
+            {
+                let text = "the body of the request was in an unknown format - accepted media types include: \
+                            application/json, application/yaml";
+                return Err(Status::new(415, "UnsupportedMediaType", text));
+            }
+            let value = envelope.object().map_err(|error| {
+                let (version, given) = (split(&envelope.api_version).1, &envelope.kind);
+                let text = format!("{given} in version \"{version}\" cannot be handled as a {kind}: {error}");
+                Status::bad_request(text)
+            })?;
+            Parsed { value, duplicates: Vec::new() }
+        }
+    };
     let mut object = parsed.value;
     let given = |name: &str| match object.get(name) {
         None | Some(Value::Null) => Ok(String::new()),
@@ -135,7 +160,7 @@ pub fn decode_as(
 /// 400 for a body that is not YAML or not an object.
 pub fn configuration(body: &[u8]) -> Result<Value, Status> {
     let refused = |error: &str| Status::bad_request(format!("error decoding YAML: {error}"));
-    match parse(body, Format::Yaml).map_err(|ParseError(error)| refused(&error))?.value {
+    match parse_yaml(body).map_err(|ParseError(error)| refused(&error))?.value {
         Value::Null => Ok(Value::Object(serde_json::Map::new())),
         Value::Object(map) => Ok(Value::Object(map)),
         other => Err(refused(&format!(

@@ -1,6 +1,6 @@
 //! The schemas of the built-in kinds: field types, list types and keys, patch merge keys; and strict decoding by them.
 //!
-//! A request body becomes an object in [`decode`], which does what Go's JSON decoder and encoder do between them: it
+//! A request body (JSON, YAML or protobuf) becomes an object in [`decode`], which does what Go's JSON decoder and encoder do between them: it
 //! checks types, reports unknown and duplicate fields, drops nulls and writes values in their canonical form. An
 //! applied configuration is different: its nulls and empty maps say something, so it is read by [`configuration`] and
 //! goes to [`crate::fields::apply`] as it is; the merged object then passes through [`canonical`].
@@ -8,6 +8,7 @@
 mod body;
 mod convert;
 mod decode;
+mod protobuf;
 mod quantity;
 mod table;
 #[cfg(test)]
@@ -15,8 +16,9 @@ pub(crate) mod tests;
 
 pub use convert::canonical;
 pub use decode::{Decoded, FieldValidation, Format, configuration, decode, decode_as};
+pub use protobuf::action;
 pub use table::{Patch, Schema, of, of_kind};
 
-pub(crate) use body::{ParseError, parse};
+pub(crate) use body::{ParseError, parse_json};
 pub(crate) use convert::{Wording, convert, json_kind, zero};
 pub(crate) use table::{Node, Scalar, Shape, Type};

@@ -48,6 +48,8 @@ pub(crate) struct Field {
     pub(crate) patch: Patch,
     /// What a list's key is when it is left out.
     pub(crate) default: Option<&'static str>,
+    /// Its number in protobuf, after those of the embedded structs around it; empty where it has none.
+    pub(crate) number: Vec<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -252,6 +254,7 @@ fn parse_field(line: &'static str, names: &HashMap<&str, usize>) -> Field {
         topology: Topology::Default,
         patch: Patch::default(),
         default: None,
+        number: Vec::new(),
     };
     for flag in words {
         let (mark, rest) = flag.split_at(1);
@@ -260,6 +263,7 @@ fn parse_field(line: &'static str, names: &HashMap<&str, usize>) -> Field {
             ("&", _) => field.value = true,
             ("?", _) => field.omitted = true,
             ("~", _) => field.default = Some(rest),
+            ("#", _) => field.number = rest.split('.').filter_map(|number| number.parse().ok()).collect(),
             ("@", ("atomic", _)) => field.topology = Topology::Atomic,
             ("@", ("set", _)) => field.topology = Topology::Set,
             ("@", ("map", keys)) => field.topology = Topology::Keyed(keys.split(',').collect()),

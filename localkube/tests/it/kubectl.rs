@@ -201,3 +201,61 @@ fn deletes(cluster: &Cluster, one: &str) {
     cluster.says(&["delete", "namespace", "short", "--timeout=30s"]);
     assert!(cluster.refuses(&["get", "namespace", "short"]).contains("not found"));
 }
+
+/// Commands that make objects themselves send them as protobuf, where those that read files send JSON.
+#[test]
+fn kubectl_makes_objects() {
+    let cluster = Cluster::start();
+    for (arguments, answer) in [
+        ("create namespace made", "namespace/made created"),
+        ("create configmap settings --from-literal=mode=fast --from-literal=level=", "configmap/settings created"),
+        ("create secret generic login --from-literal=user=ada", "secret/login created"),
+        ("create serviceaccount robot", "serviceaccount/robot created"),
+        (
+            "create role reader --verb=get,list --resource=pods,configmaps",
+            "role.rbac.authorization.k8s.io/reader created",
+        ),
+        (
+            "create rolebinding readers --role=reader --serviceaccount=made:robot",
+            "rolebinding.rbac.authorization.k8s.io/readers created",
+        ),
+        ("create service clusterip web --tcp=80:8080", "service/web created"),
+        ("create quota few --hard=pods=2,requests.cpu=500m", "resourcequota/few created"),
+        ("create job once --image=none.invalid/app -- /app --now", "job.batch/once created"),
+        ("create deployment web --image=none.invalid/app --replicas=0 --port=8080", "deployment.apps/web created"),
+        ("create ingress web --rule=example.test/*=web:80", "ingress.networking.k8s.io/web created"),
+        (
+            "create poddisruptionbudget web --selector=app=web --min-available=50%",
+            "poddisruptionbudget.policy/web created",
+        ),
+        ("delete job once", "job.batch \"once\" deleted from made namespace"),
+        ("auth can-i create pods", "yes"),
+    ] {
+        let arguments: Vec<&str> = ["--namespace=made"].into_iter().chain(arguments.split(' ')).collect();
+        assert_eq!(cluster.says(&arguments), format!("{answer}\n"), "{arguments:?}");
+    }
+    for (object, path, value) in [
+        ("configmap/settings", "{.data}", r#"{"level":"","mode":"fast"}"#),
+        ("secret/login", "{.type} {.data}", r#"Opaque {"user":"YWRh"}"#),
+        ("role/reader", "{.rules}", r#"[{"apiGroups":[""],"resources":["pods","configmaps"],"verbs":["get","list"]}]"#),
+        ("service/web", "{.spec.ports}", r#"[{"name":"80-8080","port":80,"protocol":"TCP","targetPort":8080}]"#),
+        ("resourcequota/few", "{.spec}", r#"{"hard":{"pods":"2","requests.cpu":"500m"}}"#),
+        (
+            "deployment/web",
+            "{.spec.replicas} {.spec.template.spec.containers[0].ports}",
+            r#"0 [{"containerPort":8080,"protocol":"TCP"}]"#,
+        ),
+        ("ingress/web", "{.spec.rules[0].http.paths[0].backend}", r#"{"service":{"name":"web","port":{"number":80}}}"#),
+        ("poddisruptionbudget/web", "{.spec}", r#"{"minAvailable":"50%","selector":{"matchLabels":{"app":"web"}}}"#),
+    ] {
+        let output = format!("jsonpath={path}");
+        assert_eq!(cluster.says(&["--namespace=made", "get", object, "-o", &output]), value, "{object}");
+    }
+    let complaint = cluster.refuses(&["create", "namespace", "made"]);
+    assert_eq!(complaint, "Error from server (AlreadyExists): namespaces \"made\" already exists\n");
+    let complaint = cluster.refuses(&["create", "configmap", "Settings"]);
+    assert!(
+        complaint.starts_with("error: failed to create configmap: ConfigMap \"Settings\" is invalid: metadata.name: "),
+        "{complaint}"
+    );
+}
