@@ -1,9 +1,9 @@
 //! The schemas of the built-in kinds: field types, list types and keys, patch merge keys; and strict decoding by them.
 //!
-//! A request body (JSON, YAML or protobuf) becomes an object in [`decode`], which does what Go's JSON decoder and encoder do between them: it
-//! checks types, reports unknown and duplicate fields, drops nulls and writes values in their canonical form. An
-//! applied configuration is different: its nulls and empty maps say something, so it is read by [`configuration`] and
-//! goes to [`crate::fields::apply`] as it is; the merged object then passes through [`canonical`].
+//! A request body (JSON, YAML or protobuf) becomes an object in [`decode`], which does what Go's decoder and encoder do
+//! between them: it checks types, reports unknown and duplicate fields, drops nulls and writes values in their canonical
+//! form. An applied configuration is different: its nulls and empty maps say something, so it is read by
+//! [`configuration`] and goes to [`crate::fields::apply`] as it is; the merged object then passes through [`canonical`].
 
 mod body;
 mod convert;
