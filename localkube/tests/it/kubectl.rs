@@ -153,6 +153,7 @@ fn rolls_forward_and_back(cluster: &Cluster, two: &str) {
     every_pod_says(cluster, "version 1");
     cluster.says(&["rollout", "restart", "deployment/talker"]);
     cluster.says(&["rollout", "status", "deployment/talker", "--timeout=60s"]);
+    every_pod_says(cluster, "version 1");
 }
 
 fn scales(cluster: &Cluster) {
