@@ -1,9 +1,6 @@
 //! Events as client-go's recorder writes them: repeated ones are counted, floods are aggregated.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+mod correlate;
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -17,6 +14,7 @@ use kube::{
 use serde_json::json;
 use tokio::{sync::mpsc, time::Instant};
 
+use self::correlate::{Correlator, Group, Written};
 use super::pods::now;
 
 /// Whether something went as it should.
@@ -109,72 +107,6 @@ impl Recorder {
     }
 }
 
-/// Distinct messages about one thing after which they are aggregated (client-go defaultAggregateMaxEvents).
-const MOST_DISTINCT: usize = 10;
-/// How long similar events count together (client-go defaultAggregateIntervalInSeconds).
-const AGGREGATION_WINDOW: Duration = Duration::from_secs(600);
-/// Events that one component may write at once about one object; then one in five minutes (client-go's spam filter).
-const BURST: f64 = 25.0;
-const REFILL_PER_SECOND: f64 = 1.0 / 300.0;
-/// More memory than this for correlation means that a loop writes events about ever new objects: start over.
-const MOST_REMEMBERED: usize = 4096;
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Group {
-    component: &'static str,
-    object: String,
-    severity: Severity,
-    reason: &'static str,
-}
-
-/// What is to be written for one report.
-#[derive(Debug, PartialEq)]
-enum Written {
-    /// Nothing: the object has had too many.
-    Dropped,
-    /// A new event with this message.
-    New { message: String, key: (Group, String) },
-    /// One more of the event with this name.
-    Again { name: String, message: String, count: i32, key: (Group, String) },
-}
-
-#[derive(Debug, Default)]
-struct Correlator {
-    similar: HashMap<Group, (HashSet<String>, Instant)>,
-    written: HashMap<(Group, String), (String, i32)>,
-    buckets: HashMap<(&'static str, String), (f64, Instant)>,
-}
-
-impl Correlator {
-    fn correlate(&mut self, group: Group, message: String, now: Instant) -> Written {
-        if self.written.len() > MOST_REMEMBERED {
-            *self = Self::default();
-        }
-        let bucket = self.buckets.entry((group.component, group.object.clone())).or_insert((BURST, now));
-        let refilled = bucket.0 + now.duration_since(bucket.1).as_secs_f64() * REFILL_PER_SECOND;
-        *bucket = (refilled.min(BURST), now);
-        if bucket.0 < 1.0 {
-            return Written::Dropped;
-        }
-        bucket.0 -= 1.0;
-        let (messages, last) = self.similar.entry(group.clone()).or_insert_with(|| (HashSet::new(), now));
-        if now.duration_since(*last) > AGGREGATION_WINDOW {
-            messages.clear();
-        }
-        *last = now;
-        messages.insert(message.clone());
-        let (message, key) = if messages.len() < MOST_DISTINCT {
-            (message.clone(), (group, message))
-        } else {
-            (format!("(combined from similar events): {message}"), (group, String::new()))
-        };
-        match self.written.get(&key) {
-            Some((name, count)) => Written::Again { name: name.clone(), message, count: count + 1, key },
-            None => Written::New { message, key },
-        }
-    }
-}
-
 async fn write(client: Client, mut incoming: mpsc::Receiver<Report>) {
     let mut correlator = Correlator::default();
     while let Some(report) = incoming.recv().await {
@@ -251,6 +183,3 @@ impl Report {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
