@@ -126,6 +126,9 @@ pub async fn plan(
     Ok(Plan { changes, force_conflicts })
 }
 
+/// How often an object is looked at again when it changes between the look and the dry-run.
+const ATTEMPTS: usize = 5;
+
 /// What is the same for every object.
 struct Context<'a> {
     client: &'a Client,
@@ -175,18 +178,28 @@ async fn change(context: &Context<'_>, prepared: Prepared<'_>) -> Result<Change>
         ObjectRef { namespace: desired["metadata"]["namespace"].as_str().map(str::to_owned), ..written.reference() };
     let homeless = object.namespace.as_ref().is_some_and(|namespace| absent.contains(namespace));
     let api = served.api(client, object.namespace.as_deref());
-    let live = if homeless {
-        None
-    } else {
-        let live = request::retry(|| api.get_opt(&object.name)).await;
-        live.map_err(|error| request::failed(format!("look at {object}"), &error))?.map(to_value).transpose()?
+    let mut attempts = 0..ATTEMPTS;
+    let (answer, live, leaving) = loop {
+        let live = if homeless {
+            None
+        } else {
+            let live = request::retry(|| api.get_opt(&object.name)).await;
+            live.map_err(|error| request::failed(format!("look at {object}"), &error))?.map(to_value).transpose()?
+        };
+        let leaving = live.as_ref().is_some_and(|live| live["metadata"].get("deletionTimestamp").is_some());
+        if scaled.contains(&object) {
+            ownership::leave_replicas(&mut desired, live.as_ref());
+        }
+        let patch = Patch::Apply(&desired);
+        let answer = request::retry(|| api.patch(&object.name, params, &patch)).await;
+        // A dry-run keeps the resourceVersion: with another one, a controller wrote between our two requests, and its
+        // change would be taken for ours.
+        let moved = matches!((&answer, &live), (Ok(planned), Some(live))
+            if planned.metadata.resource_version.as_deref() != live["metadata"]["resourceVersion"].as_str());
+        if !moved || leaving || attempts.next().is_none() {
+            break (answer, live, leaving);
+        }
     };
-    let leaving = live.as_ref().is_some_and(|live| live["metadata"].get("deletionTimestamp").is_some());
-    if scaled.contains(&object) {
-        ownership::leave_replicas(&mut desired, live.as_ref());
-    }
-    let patch = Patch::Apply(&desired);
-    let answer = request::retry(|| api.patch(&object.name, params, &patch)).await;
     let action = match (answer, live.filter(|_| !leaving)) {
         (Ok(_), None) => Action::Create,
         (Ok(planned), Some(live)) => diff::action(&live, &to_value(planned)?),
