@@ -8,9 +8,9 @@ SCHEMAS is kubernetes-validate's wheel from PyPI (1.36 or newer), or a directory
 
     pip download --no-deps kubernetes-validate
 
-NUMBERS is the package of the crate k8s-pb (0.9.0) as crates.io has it:
+NUMBERS is the package of the crate k8s-pb (0.9.0), which cargo keeps after fetching it for any project:
 
-    curl -LO https://static.crates.io/crates/k8s-pb/k8s-pb-0.9.0.crate
+    ~/.cargo/registry/cache/*/k8s-pb-0.9.0.crate
 
 The wheel carries the JSON schemas of Kubernetes' own OpenAPI document, the crate the field numbers of its protobuf
 messages. The output depends on nothing else.
