@@ -15,7 +15,7 @@ use crate::image::reference::Pinned;
         cargo xtask deploy                 build, push, apply and check the service on this machine\n  \
         cargo xtask logs -f                follow what it says\n  \
         cargo xtask local down             remove every trace of it\n\n\
-        Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 failed and rolled back, 70 timed out"
+        Exit codes: 0 done, 1 failed, 2 usage or configuration, 70 timed out, 130 interrupted"
 )]
 pub struct Cli {
     /// What to do.

@@ -9,8 +9,6 @@ pub enum Kind {
     Failed,
     /// The command line or the configuration is wrong, nothing was tried: exit 2.
     Usage,
-    /// It failed and the release before was put back: exit 4.
-    RolledBack,
     /// A deadline passed: exit 70.
     TimedOut,
     /// Interrupted by a signal: exit 130.
@@ -107,7 +105,6 @@ impl Error {
         match self.kind {
             Kind::Failed => 1,
             Kind::Usage => 2,
-            Kind::RolledBack => 4,
             Kind::TimedOut => 70,
             Kind::Interrupted => 130,
         }
