@@ -15,6 +15,8 @@ pub struct Status {
     pub message: String,
     /// What the failure is about: name, group, kind, causes.
     pub details: Option<Value>,
+    /// What the client is warned of besides.
+    pub warnings: Vec<String>,
 }
 
 /// What is wrong with one field, as `k8s.io/apimachinery/pkg/util/validation/field` names it.
@@ -56,7 +58,7 @@ pub struct FieldError {
 impl Status {
     /// A failure without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+        Self { code, reason, message: message.into(), details: None, warnings: Vec::new() }
     }
 
     /// The same failure about something.
@@ -124,7 +126,7 @@ impl Status {
 
     /// 400 BadRequest.
     pub fn bad_request(message: impl Into<String>) -> Self {
-        Self { code: 400, reason: "BadRequest", message: message.into(), details: None }
+        Self::new(400, "BadRequest", message)
     }
 
     /// 422 Invalid with every broken rule.
@@ -154,6 +156,7 @@ impl Status {
             reason: "Invalid",
             message: format!("{subject} \"{name}\" is invalid: {all}"),
             details: Some(details),
+            warnings: Vec::new(),
         }
     }
 }

@@ -20,13 +20,18 @@ const EVENT_FIELDS: &[(&str, &str)] = &[
 
 /// Whether a resource's objects are stored in another version.
 pub(super) fn needed(resource: &Resource) -> bool {
-    matches!((resource.group.as_str(), resource.version.as_str()), ("events.k8s.io", _) | ("autoscaling", "v1"))
+    let older =
+        matches!((resource.group.as_str(), resource.version.as_str()), ("events.k8s.io", _) | ("autoscaling", "v1"));
+    // A definition may have changed since.
+    older || resource.custom.is_some()
 }
 
 /// The object as the resource shows it, with `apiVersion` and `kind`.
 pub(super) fn shown(resource: &Resource, object: &Stored) -> Value {
     let mut value = object.value();
-    if needed(resource) {
+    if let Some(custom) = &resource.custom {
+        custom.complete(&mut value);
+    } else if needed(resource) {
         match resource.kind.as_str() {
             "Event" => rename(&mut value, EVENT_FIELDS.iter().map(|(core, event)| (*core, *event))),
             _ => autoscaler_to_v1(&mut value),
@@ -40,12 +45,17 @@ pub(super) fn shown(resource: &Resource, object: &Stored) -> Value {
 /// The object as it is stored, without `apiVersion` and `kind`.
 pub(super) fn to_store(resource: &Resource, object: &Value) -> Value {
     let mut value = object.clone();
-    if needed(resource) {
+    if resource.custom.is_none() && needed(resource) {
         match resource.kind.as_str() {
             "Event" => rename(&mut value, EVENT_FIELDS.iter().map(|(core, event)| (*event, *core))),
             _ => autoscaler_from_v1(&mut value),
         }
     }
+    without_kind(value)
+}
+
+/// An object as all versions of its kind have it.
+pub(super) fn without_kind(mut value: Value) -> Value {
     if let Some(fields) = value.as_object_mut() {
         fields.remove("kind");
         fields.remove("apiVersion");
@@ -78,6 +88,10 @@ fn autoscaler_to_v1(object: &mut Value) {
     }
     if object["status"].is_object() {
         take(&mut object["status"], "conditions");
+        // The older version always says it.
+        if object["status"]["currentReplicas"].is_null() {
+            object["status"]["currentReplicas"] = 0.into();
+        }
         let current = take(&mut object["status"], "currentMetrics");
         if let Some((_, current)) = current.iter().find_map(cpu_utilization)
             && !current.is_null()

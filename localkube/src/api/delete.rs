@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    convert, meta, namespace,
+    convert, definitions, meta, namespace,
     negotiate::body_format,
     options, quota, read,
     request::{Call, Query},
@@ -15,6 +15,7 @@ use super::{
     selector::Selection,
 };
 use crate::{
+    kinds,
     schema::{self, Format},
     status::{FieldErrorKind, Status, object_details},
     store::{Stored, WriteError},
@@ -173,6 +174,9 @@ fn check_preconditions(call: &Call, live: &Value, stored: &Stored, options: &Del
 
 /// Marks the object as being deleted where it has to stay for a while; whether it has to.
 fn mark(call: &Call, object: &mut Value, options: &DeleteOptions) -> bool {
+    if kinds::is_definition(&call.resource) {
+        definitions::mark(object);
+    }
     let finalized = set_finalizers(call, object, options);
     match call.resource.kind.as_str() {
         "Pod" => mark_pod(object, options) || finalized,

@@ -40,8 +40,8 @@ pub(super) fn serve(server: &Server, method: &Method, path: &str, headers: &Head
                 json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
             }
         },
-        ["openapi", "v3", rest @ ..] => {
-            return Some(openapi::serve(server, rest).unwrap_or_else(respond::no_path));
+        ["openapi", rest @ ..] => {
+            return Some(openapi::serve(server, rest, headers).unwrap_or_else(respond::no_path));
         }
         [""] => json!({"paths": paths(server)}),
         ["apis", name] => {
@@ -78,6 +78,7 @@ fn paths(server: &Server) -> Vec<String> {
         "apis",
         "healthz",
         "livez",
+        "openapi/v2",
         "openapi/v3",
         "readyz",
         "version",
@@ -118,7 +119,9 @@ pub(super) fn groups(server: &Server) -> Vec<String> {
         }
     }
     let place = |name: &String| GROUP_ORDER.iter().position(|known| known == name).unwrap_or(GROUP_ORDER.len());
-    names.sort_by_key(place);
+    // Groups of custom kinds come in the order of the alphabet.
+    let custom = |name: &String| if place(name) == GROUP_ORDER.len() { name.clone() } else { String::new() };
+    names.sort_by_key(|name| (place(name), custom(name)));
     names
 }
 

@@ -64,7 +64,7 @@ fn wanted(call: &Call) -> Result<Wanted, Status> {
 }
 
 /// Which container is meant: the one named, or the only one.
-fn container(call: &Call, pod: &Value) -> Result<String, Status> {
+pub(super) fn container(call: &Call, pod: &Value) -> Result<String, Status> {
     let name = call.name.as_deref().unwrap_or_default();
     let names = |field: &str| -> Vec<String> {
         let containers = pod["spec"][field].as_array().into_iter().flatten();

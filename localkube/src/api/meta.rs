@@ -146,21 +146,39 @@ pub(super) fn modified(call: &Call, name: &str) -> Status {
 
 /// Kinds whose strategy says `AllowUnconditionalUpdate() == false`.
 fn needs_version(call: &Call) -> bool {
-    matches!(
-        call.resource.plural.as_str(),
-        "leases"
-            | "poddisruptionbudgets"
-            | "mutatingwebhookconfigurations"
-            | "validatingwebhookconfigurations"
-            | "validatingadmissionpolicies"
-            | "validatingadmissionpolicybindings"
-            | "apiservices"
-            | "customresourcedefinitions"
-            | "csidrivers"
-            | "csinodes"
-            | "runtimeclasses"
-            | "volumeattachments"
-    )
+    let custom = call.resource.custom.is_some();
+    custom
+        || matches!(
+            call.resource.plural.as_str(),
+            "leases"
+                | "poddisruptionbudgets"
+                | "mutatingwebhookconfigurations"
+                | "validatingwebhookconfigurations"
+                | "validatingadmissionpolicies"
+                | "validatingadmissionpolicybindings"
+                | "apiservices"
+                | "customresourcedefinitions"
+                | "csidrivers"
+                | "csinodes"
+                | "runtimeclasses"
+                | "volumeattachments"
+        )
+}
+
+/// Kinds whose strategy says `AllowCreateOnUpdate() == true`.
+pub(super) fn creates_on_update(call: &Call) -> bool {
+    const KINDS: [&str; 9] = [
+        "endpoints",
+        "events",
+        "leases",
+        "limitranges",
+        "services",
+        "clusterroles",
+        "clusterrolebindings",
+        "roles",
+        "rolebindings",
+    ];
+    call.subresource.is_none() && KINDS.contains(&call.resource.plural.as_str())
 }
 
 /// An update that changes nothing but the times of managers is none: it keeps the old times.

@@ -9,10 +9,14 @@ mod admission;
 mod aggregated;
 mod authorize;
 mod bootstrap;
+mod connect;
 mod convert;
+mod definitions;
 mod delete;
 mod discovery;
+mod escalate;
 mod evict;
+mod impersonate;
 mod log;
 mod manager;
 mod meta;
@@ -30,6 +34,8 @@ mod scale;
 mod selector;
 mod subresource;
 mod table;
+mod token;
+mod user;
 mod watch;
 mod write;
 
@@ -44,15 +50,27 @@ use axum::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-pub use bootstrap::{bootstrap, refurnish};
+pub use bootstrap::{aggregate, bootstrap, refurnish};
+pub(crate) use selector::matches_selector;
+pub use user::User;
 
-use crate::{kubelet, resource::Resource, store::Store};
+use crate::{access::Signer, kubelet, resource::Resource, store::Store};
 
 /// What the API server is told once.
-#[derive(Debug, Clone)]
 pub struct Options {
     /// The certificates that the server's own is verified with, for the ConfigMap kube-root-ca.crt.
     pub ca_certificate: String,
+    /// What makes its bearer the administrator.
+    pub admin_token: String,
+    /// Signs the tokens of service accounts.
+    pub signer: Signer,
+}
+
+impl std::fmt::Debug for Options {
+    /// Without the token.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Options").field("signer", &self.signer).finish_non_exhaustive()
+    }
 }
 
 /// The API server's state. Handlers share it.
@@ -60,7 +78,7 @@ pub struct Options {
 pub struct Server {
     pub(crate) store: Store,
     pub(crate) options: Options,
-    /// The kinds served now; CustomResourceDefinitions will add to it.
+    /// The kinds served now: the built-in ones, then those of CustomResourceDefinitions.
     resources: RwLock<Arc<Vec<Arc<Resource>>>>,
     /// Held while a Service gets addresses and ports, until it is stored.
     addresses: tokio::sync::Mutex<()>,
@@ -70,6 +88,8 @@ pub struct Server {
     pub(crate) node: OnceLock<Node>,
     /// Held while an object is weighed against quotas, until it is stored.
     quotas: tokio::sync::Mutex<()>,
+    /// Held while definitions are told what became of them.
+    definitions: tokio::sync::Mutex<()>,
     /// Ends the watches, which would otherwise keep connections open for minutes.
     pub(crate) stopping: CancellationToken,
 }
@@ -83,37 +103,11 @@ pub struct Node {
     pub cluster_id: String,
 }
 
-/// Who makes a request.
-#[derive(Debug, Clone)]
-pub struct User {
-    /// For example `system:serviceaccount:default:default`.
-    pub name: String,
-    /// For example `system:masters`.
-    pub groups: Vec<String>,
-}
-
-impl User {
-    /// The holder of the token in the kubeconfig.
-    pub fn admin() -> Self {
-        Self {
-            name: "kubernetes-admin".to_owned(),
-            groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
-        }
-    }
-}
-
-impl User {
-    /// Whoever sends no token.
-    pub fn anonymous() -> Self {
-        Self { name: "system:anonymous".to_owned(), groups: vec!["system:unauthenticated".to_owned()] }
-    }
-}
-
 impl Server {
     /// A server over a store.
     pub fn new(store: Store, options: Options) -> Arc<Self> {
         let resources = crate::resource::builtin().into_iter().map(Arc::new).collect();
-        Arc::new(Self {
+        let server = Self {
             store,
             options,
             resources: RwLock::new(Arc::new(resources)),
@@ -121,8 +115,11 @@ impl Server {
             service_cidr: OnceLock::new(),
             node: OnceLock::new(),
             quotas: tokio::sync::Mutex::new(()),
+            definitions: tokio::sync::Mutex::new(()),
             stopping: CancellationToken::new(),
-        })
+        };
+        server.define();
+        Arc::new(server)
     }
 
     /// Says where addresses of Services come from, for example `10.96.0.0/17`. Without it no Service can be made.

@@ -5,10 +5,7 @@ use super::{
     options,
     request::Call,
 };
-use crate::{
-    schema,
-    status::{FieldErrorKind, Status},
-};
+use crate::status::{FieldErrorKind, Status};
 
 /// The kinds of patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +21,7 @@ pub(super) fn patch_type(call: &Call) -> Result<PatchType, Status> {
     Ok(match content_type(&call.headers) {
         "application/json-patch+json" => PatchType::Json,
         "application/merge-patch+json" => PatchType::Merge,
-        "application/strategic-merge-patch+json" if schema::of(&call.resource).is_some() => PatchType::Strategic,
+        "application/strategic-merge-patch+json" if call.resource.custom.is_none() => PatchType::Strategic,
         "application/strategic-merge-patch+json" => {
             let accepted = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
             return Err(unsupported_body(accepted));

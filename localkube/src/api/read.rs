@@ -64,6 +64,11 @@ pub(super) fn list(call: &Call) -> Result<Response, Status> {
         }
     }
     let mut metadata = json!({"resourceVersion": revision.to_string()});
+    let objects_only = accept(&call.headers, true)?.view == View::Object;
+    if call.resource.custom.is_some() && objects_only {
+        // Lists of custom objects are maps, not Go structs that leave it out.
+        metadata["continue"] = "".into();
+    }
     if let (Some(remaining), Some(last)) = (more, objects.last()) {
         metadata["continue"] = Page::token(revision, last).into();
         if selection.is_empty() {
@@ -92,13 +97,15 @@ pub(super) fn shown(call: &Call, objects: &[Arc<Stored>], metadata: Value) -> Re
         }
         View::Object => {
             let mut items = values();
-            // Items of a list carry neither; the list says what they are.
-            for fields in items.iter_mut().filter_map(Value::as_object_mut) {
+            // Items of a list carry neither; the list says what they are. Those of custom kinds do.
+            let plain = items.iter_mut().filter(|_| resource.custom.is_none());
+            for fields in plain.filter_map(Value::as_object_mut) {
                 fields.remove("kind");
                 fields.remove("apiVersion");
             }
+            let custom = resource.custom.as_ref().map(|custom| custom.list_kind.clone());
             json!({
-                "kind": format!("{}List", resource.kind),
+                "kind": custom.unwrap_or_else(|| format!("{}List", resource.kind)),
                 "apiVersion": resource.api_version(),
                 "metadata": metadata,
                 "items": items,

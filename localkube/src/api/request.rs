@@ -8,9 +8,10 @@ use http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::{
-    Server, User, authorize, delete, discovery, manager, read, respond, review, scale, subresource, watch, write,
+    Server, User, authorize, definitions, delete, discovery, impersonate, manager, read, respond, review, scale,
+    subresource, token, watch, write,
 };
-use crate::{resource::Resource, status::Status, store::Key};
+use crate::{resource::Resource, status::Status, store::Key, stream::Upgrade};
 
 /// What the API server accepts at most in one body.
 const BODY_BYTES: usize = 3 << 20;
@@ -30,6 +31,8 @@ pub(super) struct Call {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) user: User,
+    /// The connection, where it can be taken over.
+    pub(super) upgrade: Option<Upgrade>,
 }
 
 /// The query's parameters in their order.
@@ -69,6 +72,7 @@ impl Call {
             headers: self.headers.clone(),
             body: Bytes::new(),
             user: self.user.clone(),
+            upgrade: None,
         }
     }
 
@@ -113,11 +117,24 @@ struct Place {
 
 /// Answers a request.
 pub(super) async fn serve(server: Arc<Server>, request: http::Request<Body>) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let query = Query::parse(&parts.uri);
     let path = parts.uri.path().to_owned();
-    if let Err(status) = authorize::check(parts.extensions.get::<User>(), &parts.method, &path, &query) {
-        return respond::failure(&status);
+    // Requests of this process itself carry no user.
+    let mut user = parts.extensions.remove::<User>();
+    if let Some(user) = &mut user {
+        let checked = impersonate::read(&server, user, &parts.headers).and_then(|other| {
+            *user = other.unwrap_or_else(|| user.clone());
+            authorize::check(&server, user, &parts.method, &path, &query)
+        });
+        if let Err(status) = checked {
+            return respond::failure(&status);
+        }
+    }
+    if let Some(response) =
+        token::serve(&server, &path, parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()))
+    {
+        return response;
     }
     if let Some(response) = discovery::serve(&server, &parts.method, &path, &parts.headers) {
         return response;
@@ -143,20 +160,29 @@ pub(super) async fn serve(server: Arc<Server>, request: http::Request<Body>) -> 
         query,
         headers: parts.headers,
         body,
-        user: parts.extensions.get::<User>().cloned().unwrap_or_else(User::admin),
+        user: user.unwrap_or_else(User::admin),
+        upgrade: parts.extensions.remove::<Upgrade>(),
     };
     let deprecation = deprecation(&call.resource);
+    let concerned = definitions::concern(&call).then(|| Arc::clone(&call.server));
     let mut response = dispatch(call).await.unwrap_or_else(|status| respond::failure(&status));
+    if let Some(server) = concerned {
+        // Boxed because it makes requests, too.
+        Box::pin(definitions::settle(&server)).await;
+    }
     if let Some(deprecation) = deprecation {
-        respond::warn(&mut response, deprecation);
+        respond::warn(&mut response, &deprecation);
     }
     response
 }
 
 /// What every request about a deprecated resource is answered with besides.
-fn deprecation(resource: &Resource) -> Option<&'static str> {
+fn deprecation(resource: &Resource) -> Option<String> {
+    if let Some(custom) = &resource.custom {
+        return custom.deprecation.clone();
+    }
     let endpoints = resource.group.is_empty() && resource.plural == "endpoints";
-    endpoints.then_some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
+    endpoints.then(|| "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned())
 }
 
 async fn dispatch(call: Call) -> Result<Response, Status> {

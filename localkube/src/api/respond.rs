@@ -33,6 +33,7 @@ pub(super) fn no_path() -> Response {
 /// A failure.
 pub(super) fn failure(status: &Status) -> Response {
     let mut response = json(status.code, status.to_value().to_string());
+    status.warnings.iter().for_each(|warning| warn(&mut response, warning));
     let retry = status.details.as_ref().and_then(|details| details["retryAfterSeconds"].as_i64());
     if let Some(seconds) = retry.filter(|seconds| *seconds > 0) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

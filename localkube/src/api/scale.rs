@@ -13,8 +13,10 @@ use super::{
     write::{self, Ownership, Refused},
 };
 use crate::{
+    custom,
     fields::{self, Manager},
     patch,
+    resource::Resource,
     schema::{self, Schema},
     status::{FieldError, FieldErrorKind, Status},
 };
@@ -25,7 +27,8 @@ const ATTEMPTS: usize = 64;
 pub(super) async fn serve(call: &Call, verb: &str) -> Result<Response, Status> {
     if verb == "get" {
         let stored = read::found(call)?;
-        return respond::object(call, 200, scale_of(&convert::shown(&call.resource, &stored)), &[]);
+        let live = convert::shown(&call.resource, &stored);
+        return respond::object(call, 200, scale_of(&call.resource, &live), &[]);
     }
     let kind = if verb == "update" { "UpdateOptions" } else { "PatchOptions" };
     let dry_run = options::dry_run(&call.query, kind)?;
@@ -33,7 +36,7 @@ pub(super) async fn serve(call: &Call, verb: &str) -> Result<Response, Status> {
     for _ in 0..ATTEMPTS {
         let stored = read::found(call)?;
         let live = convert::shown(&call.resource, &stored);
-        let mut shown = scale_of(&live);
+        let mut shown = scale_of(&call.resource, &live);
         fields::scale::show(&live, &mut shown);
         let (scale, pinned) = if content_type(&call.headers) == "application/apply-patch+yaml" {
             (applied(call, &shown, &manager)?, false)
@@ -46,7 +49,7 @@ pub(super) async fn serve(call: &Call, verb: &str) -> Result<Response, Status> {
         let mut object = scaled(call, &live, &scale)?;
         fields::scale::restore(&scale, &mut object);
         match write::replace(call, &stored, &live, object, Ownership::Applied, dry_run).await {
-            Ok(object) => return respond::object(call, 200, scale_of(&object), &[]),
+            Ok(object) => return respond::object(call, 200, scale_of(&call.resource, &object), &[]),
             Err(Refused::Status(status)) => return Err(status),
             Err(Refused::Raced) if pinned => break,
             Err(Refused::Raced) => {}
@@ -106,7 +109,10 @@ fn scaled(call: &Call, live: &Value, scale: &Value) -> Result<Value, Status> {
         return Err(Status::invalid("autoscaling", "Scale", name, &[error]));
     }
     let mut object = live.clone();
-    object["spec"]["replicas"] = replicas.into();
+    match call.resource.custom.as_ref().and_then(|custom| custom.scale.as_ref()) {
+        Some(paths) => *custom::place(&mut object, &paths.spec) = replicas.into(),
+        None => object["spec"]["replicas"] = replicas.into(),
+    }
     match &scale["metadata"]["resourceVersion"] {
         Value::String(version) if !version.is_empty() => {
             object["metadata"]["resourceVersion"] = version.as_str().into();
@@ -128,7 +134,11 @@ fn applied(call: &Call, shown: &Value, manager: &str) -> Result<Value, Status> {
 }
 
 /// The Scale of an object.
-fn scale_of(object: &Value) -> Value {
+fn scale_of(resource: &Resource, object: &Value) -> Value {
+    let paths = resource.custom.as_ref().and_then(|custom| custom.scale.as_ref());
+    let number = |path: &str| custom::at(object, path).and_then(Value::as_i64);
+    let wanted = number(paths.map_or(".spec.replicas", |paths| &paths.spec));
+    let present = number(paths.map_or(".status.replicas", |paths| &paths.status));
     let metadata = &object["metadata"];
     let mut shown = json!({});
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
@@ -136,12 +146,18 @@ fn scale_of(object: &Value) -> Value {
             shown[field] = value.clone();
         }
     }
-    let spec = match object["spec"]["replicas"].as_i64() {
+    let spec = match wanted {
         Some(replicas) if replicas != 0 => json!({"replicas": replicas}),
         _ => json!({}),
     };
-    let mut status = json!({"replicas": object["status"]["replicas"].as_i64().unwrap_or(0)});
-    let selector = selector_text(&object["spec"]["selector"]);
+    let mut status = json!({"replicas": present.unwrap_or(0)});
+    let selector = match paths {
+        None => selector_text(&object["spec"]["selector"]),
+        Some(paths) => {
+            let path = paths.selector.as_deref().unwrap_or_default();
+            custom::at(object, path).and_then(Value::as_str).unwrap_or_default().to_owned()
+        }
+    };
     if !selector.is_empty() {
         status["selector"] = selector.into();
     }

@@ -91,7 +91,7 @@ impl Requirement {
 }
 
 /// Whether labels match a `metav1.LabelSelector`.
-pub(super) fn matches_selector(selector: &Value, labels: &[(String, String)]) -> bool {
+pub(crate) fn matches_selector(selector: &Value, labels: &[(String, String)]) -> bool {
     let equal = selector["matchLabels"].as_object().into_iter().flatten().map(|(key, value)| Requirement {
         key: key.clone(),
         operator: Operator::In,
@@ -201,6 +201,12 @@ fn parse_fields(text: &str, resource: &Resource) -> Result<Vec<Field>, Status> {
         let path = match selectable(resource) {
             _ if known => path.to_owned(),
             Some(selectable) if selectable.contains(&path) => stored_path(resource, path),
+            None if resource.custom.as_ref().is_some_and(|custom| custom.selectable.contains(&format!(".{path}"))) => {
+                path.to_owned()
+            }
+            None if resource.custom.is_some() => {
+                return Err(Status::bad_request(format!("field label not supported: {path}")));
+            }
             Some(_) => return Err(Status::bad_request(format!("field label not supported: {path}"))),
             None => {
                 let message =

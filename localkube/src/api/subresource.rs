@@ -4,11 +4,11 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::{
-    convert, evict, log, meta,
+    connect, convert, evict, log, meta,
     negotiate::action,
     options, read,
     request::Call,
-    respond,
+    respond, token,
     write::{self, Ownership, Refused},
 };
 use crate::status::Status;
@@ -20,7 +20,10 @@ pub(super) async fn serve(call: Call, verb: &str) -> Result<Response, Status> {
     match (call.resource.plural.as_str(), call.subresource.as_deref().unwrap_or_default()) {
         ("pods", "binding") => bind(&call).await,
         ("pods", "eviction") => evict::create(&call).await,
+        ("pods", "portforward") => connect::forward(call),
+        ("pods", subresource @ ("exec" | "attach")) => connect::process(&call, subresource).await,
         ("pods", "log") => log::serve(&call).await,
+        ("serviceaccounts", "token") => token::create(&call),
         ("namespaces", "finalize") => finalize(&call).await,
         (_, subresource) => {
             let message = format!("the subresource {subresource} is not served ({verb})");

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    address, admission, bootstrap, convert, meta, namespace,
+    address, admission, bootstrap, convert, definitions, escalate, meta, namespace,
     negotiate::body_format,
     options,
     patch_options::{PatchType, check_patch_options, patch_type},
@@ -14,6 +14,7 @@ use super::{
     respond,
 };
 use crate::{
+    custom,
     fields::{self, Manager},
     kinds, patch,
     schema::{self, Decoded, Schema},
@@ -73,6 +74,9 @@ fn decode(call: &Call, options_kind: &str) -> Result<Decoded, Status> {
     let format = body_format(&call.headers)?;
     let validation = options::field_validation(&call.query, options_kind)?;
     options::field_manager(&call.query, options_kind)?;
+    if let Some(custom) = &call.resource.custom {
+        return custom::decode(&call.resource, custom, &call.body, format, validation);
+    }
     let mut decoded = schema::decode(&call.resource, &call.body, format, validation)?;
     check_type(call, &mut decoded.object)?;
     Ok(decoded)
@@ -105,6 +109,7 @@ pub(super) async fn insert(
     let mut object = object;
     meta::set_namespace(call, &mut object)?;
     namespace::admit(call, object["metadata"]["name"].as_str().unwrap_or_default())?;
+    definitions::admit(call)?;
     meta::create(&mut object)?;
     for _ in 1..NAMES {
         let mut candidate = object.clone();
@@ -138,7 +143,8 @@ async fn insert_named(
     admission::mutate(call, &mut object)?;
     kinds::prepare_create(resource, &mut object);
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    refuse_invalid(call, &name, &kinds::validate(resource, call.subresource.as_deref(), &object, None))?;
+    refuse_invalid(call, &object, &name, &kinds::validate(resource, call.subresource.as_deref(), &object, None))?;
+    escalate::check(call, None, &object)?;
     admission::validate(call, &object)?;
     let key = call.key_of(&name);
     if let Some(existing) = call.server.store.get(&key) {
@@ -184,7 +190,7 @@ async fn update(call: &Call) -> Result<Response, Status> {
     for _ in 0..ATTEMPTS {
         let name = call.name.as_deref().unwrap_or_default();
         let Some(stored) = call.server.store.get(&call.key()) else {
-            if !creates_on_update(call) || pinned {
+            if !meta::creates_on_update(call) || pinned {
                 return Err(Status::not_found(&call.resource, name));
             }
             let mut object = decoded.object.clone();
@@ -205,22 +211,6 @@ async fn update(call: &Call) -> Result<Response, Status> {
         }
     }
     Err(meta::modified(call, call.name.as_deref().unwrap_or_default()))
-}
-
-/// Kinds whose strategy says `AllowCreateOnUpdate() == true`.
-fn creates_on_update(call: &Call) -> bool {
-    const KINDS: [&str; 9] = [
-        "endpoints",
-        "events",
-        "leases",
-        "limitranges",
-        "services",
-        "clusterroles",
-        "clusterrolebindings",
-        "roles",
-        "rolebindings",
-    ];
-    call.subresource.is_none() && KINDS.contains(&call.resource.plural.as_str())
 }
 
 async fn patch(call: &Call) -> Result<Response, Status> {
@@ -249,8 +239,14 @@ async fn patch(call: &Call) -> Result<Response, Status> {
                     PatchType::Merge | PatchType::Apply => patch::Kind::Merge,
                 };
                 let schema = schema::of(&call.resource).unwrap_or_else(|| Schema::deduced());
-                let mut decoded = patch::apply(kind, schema, live, &call.body, validation)?;
-                check_type(call, &mut decoded.object)?;
+                let decode = |object: &mut Value, wording| match &call.resource.custom {
+                    Some(custom) => custom::unknown(&call.resource, custom, object),
+                    None => schema::convert(schema, object, wording),
+                };
+                let mut decoded = patch::apply_as(kind, schema, live, &call.body, validation, decode)?;
+                if call.resource.custom.is_none() {
+                    check_type(call, &mut decoded.object)?;
+                }
                 warnings = decoded.warnings;
                 (decoded.object, Ownership::Track(manager.as_str()))
             }
@@ -298,7 +294,11 @@ fn apply(
     force: bool,
 ) -> Result<Value, Status> {
     let schema = schema::of(&call.resource).unwrap_or_else(|| Schema::deduced());
-    fields::apply(schema, live, configuration, manager, force, Timestamp::now())
+    let mut object = fields::apply(schema, live, configuration, manager, force, Timestamp::now())?;
+    if let Some(custom) = &call.resource.custom {
+        custom::unknown(&call.resource, custom, &mut object).map_err(Status::bad_request)?;
+    }
+    Ok(object)
 }
 
 /// Puts a new version of an object in the place of the one there is, and returns it with `apiVersion` and `kind`.
@@ -323,7 +323,8 @@ pub(super) async fn replace(
         track(call, Some(live), &mut object, manager);
     }
     let name = &stored.key.name;
-    refuse_invalid(call, name, &kinds::validate(resource, subresource, &object, Some(live)))?;
+    refuse_invalid(call, &object, name, &kinds::validate(resource, subresource, &object, Some(live)))?;
+    escalate::check(call, Some(live), &object)?;
     let guard = address::allocate(call, &mut object, Some(live)).await?;
     meta::keep_times(&mut object, live);
     if dry_run {
@@ -345,11 +346,13 @@ pub(super) async fn replace(
     }
 }
 
-fn refuse_invalid(call: &Call, name: &str, errors: &[crate::status::FieldError]) -> Result<(), Status> {
+fn refuse_invalid(call: &Call, object: &Value, name: &str, errors: &[crate::status::FieldError]) -> Result<(), Status> {
     if errors.is_empty() {
         return Ok(());
     }
-    Err(Status::invalid(&call.resource.group, &call.resource.kind, name, errors))
+    // A custom object may say that it is of another kind.
+    let kind = object["kind"].as_str().unwrap_or(&call.resource.kind);
+    Err(Status::invalid(&call.resource.group, kind, name, errors))
 }
 
 /// A manager whose parts are owned here.

@@ -5,12 +5,13 @@ use std::{fmt::Debug, sync::Arc};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
-        apps::v1::{Deployment, ReplicaSet},
+        apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet},
         autoscaling::v2::HorizontalPodAutoscaler,
         batch::v1::Job,
-        core::v1::{Endpoints, Namespace, Node, Pod, Service},
+        core::v1::{Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service},
         discovery::v1::EndpointSlice,
         policy::v1::PodDisruptionBudget,
+        storage::v1::StorageClass,
     },
 };
 use kube::{
@@ -45,6 +46,12 @@ pub(crate) struct Caches {
     pub(crate) namespaces: Arc<Cache<Namespace>>,
     pub(crate) nodes: Arc<Cache<Node>>,
     pub(crate) jobs: Arc<Cache<Job>>,
+    pub(crate) stateful_sets: Arc<Cache<StatefulSet>>,
+    pub(crate) daemon_sets: Arc<Cache<DaemonSet>>,
+    pub(crate) revisions: Arc<Cache<ControllerRevision>>,
+    pub(crate) claims: Arc<Cache<PersistentVolumeClaim>>,
+    pub(crate) volumes: Arc<Cache<PersistentVolume>>,
+    pub(crate) storage_classes: Arc<Cache<StorageClass>>,
 }
 
 impl Context {

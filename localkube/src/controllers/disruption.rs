@@ -13,8 +13,9 @@ use k8s_openapi::{
 use kube::ResourceExt;
 
 use super::{
-    cache::{Change, Handler},
+    cache::Handler,
     context::{self, Context},
+    frame,
     numbers::{Round, scaled},
     owners, pods,
     queue::{Key, Queue},
@@ -103,28 +104,12 @@ impl Controller {
     }
 
     pub(super) fn on_budget(&self) -> Handler<PodDisruptionBudget> {
-        let queue = self.queue.clone();
-        Box::new(move |change| {
-            if let Change::Applied { new, .. } = change {
-                queue.add((new.namespace().unwrap_or_default(), new.name_any()));
-            }
-        })
+        frame::own(&self.queue)
     }
 
     pub(super) fn on_pod(&self) -> Handler<Pod> {
         let this = self.clone();
-        Box::new(move |change| match change {
-            Change::Applied { old, new } => {
-                if let Some(old) = old
-                    && old.metadata.labels != new.metadata.labels
-                {
-                    this.pod_changed(old);
-                }
-                this.pod_changed(new);
-            }
-            Change::Deleted(pod) => this.pod_changed(pod),
-            Change::Relisted => {}
-        })
+        frame::dependents(move |pod| this.pod_changed(pod))
     }
 
     fn pod_changed(&self, pod: &Pod) {
@@ -142,11 +127,7 @@ impl Controller {
         caches.pods.ready().await;
         caches.replica_sets.ready().await;
         caches.deployments.ready().await;
-        loop {
-            let key = self.queue.next().await;
-            let result = self.sync(&key).await;
-            self.queue.done("disruption", key, result);
-        }
+        frame::work("disruption", self.queue.clone(), self, |this, key| async move { this.sync(&key).await }).await;
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<()> {

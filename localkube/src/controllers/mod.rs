@@ -7,21 +7,28 @@ mod autoscaler;
 mod cache;
 mod catalog;
 mod context;
+mod daemonset;
 mod deployment;
 mod disruption;
 mod endpoints;
 mod events;
 mod expectations;
+mod frame;
 mod garbage;
+mod hash;
 mod job;
 mod namespace;
+mod nodes;
 mod numbers;
 mod owners;
 mod pods;
 mod quantity;
 mod queue;
 mod replicaset;
+mod revisions;
 mod scheduler;
+mod statefulset;
+mod volumes;
 
 use std::sync::Arc;
 
@@ -46,6 +53,10 @@ pub async fn run(client: kube::Client) {
     let autoscalers = autoscaler::Controller::new(&context, catalog.clone());
     let budgets = disruption::Controller::new(&context);
     let jobs = job::Controller::new(&context);
+    let volumes = volumes::Controller::new(&context);
+    let nodes = nodes::Controller::new(&context);
+    let daemon_sets = daemonset::Controller::new(&context);
+    let stateful_sets = statefulset::Controller::new(&context);
     let gone = namespaces.clone();
     let on_gone = Arc::new(move |namespace: &str| gone.object_gone(namespace));
     let collector = garbage::Collector::new(client.clone(), catalog.clone(), on_gone);
@@ -62,9 +73,15 @@ pub async fn run(client: kube::Client) {
         endpoints.on_pod(),
         budgets.on_pod(),
         jobs.on_pod(),
+        stateful_sets.on_pod(),
+        daemon_sets.on_pod(),
+        nodes.on_pod(),
+        volumes.on_pod(),
     ];
     tasks.spawn(caches.pods.clone().feed(client.clone(), pods));
-    tasks.spawn(caches.nodes.clone().feed(client.clone(), vec![scheduler.on_node()]));
+    tasks.spawn(
+        caches.nodes.clone().feed(client.clone(), vec![scheduler.on_node(), daemon_sets.on_node(), nodes.on_node()]),
+    );
     let sets = vec![replica_sets.on_replica_set(), deployments.on_replica_set(), autoscalers.on_replica_set()];
     tasks.spawn(caches.replica_sets.clone().feed(client.clone(), sets));
     tasks.spawn(
@@ -78,6 +95,13 @@ pub async fn run(client: kube::Client) {
     tasks.spawn(caches.budgets.clone().feed(client.clone(), vec![budgets.on_budget()]));
     tasks.spawn(caches.jobs.clone().feed(client.clone(), vec![jobs.on_job()]));
 
+    tasks.spawn(caches.stateful_sets.clone().feed(client.clone(), vec![stateful_sets.on_stateful_set()]));
+    tasks.spawn(caches.daemon_sets.clone().feed(client.clone(), vec![daemon_sets.on_daemon_set()]));
+    tasks.spawn(caches.revisions.clone().feed(client.clone(), Vec::new()));
+    tasks.spawn(caches.claims.clone().feed(client.clone(), vec![volumes.on_claim(), scheduler.on_claim()]));
+    tasks.spawn(caches.volumes.clone().feed(client.clone(), vec![volumes.on_volume()]));
+    tasks.spawn(caches.storage_classes.clone().feed(client.clone(), vec![volumes.on_class()]));
+
     tasks.spawn(deployments.run());
     tasks.spawn(replica_sets.run());
     tasks.spawn(scheduler.run());
@@ -86,6 +110,10 @@ pub async fn run(client: kube::Client) {
     tasks.spawn(autoscalers.run());
     tasks.spawn(budgets.run());
     tasks.spawn(jobs.run());
+    tasks.spawn(stateful_sets.run());
+    tasks.spawn(daemon_sets.run());
+    tasks.spawn(nodes.run());
+    tasks.spawn(volumes.run());
     tasks.spawn(collector.run());
     while let Some(ended) = tasks.join_next().await {
         // Nothing of this ends by itself: a bug in one controller must not take the others along.

@@ -49,6 +49,6 @@ impl Conflicts {
                 format!("Apply failed with {} conflicts: {}", paths.len(), lines.join("\n"))
             }
         };
-        Status { code: 409, reason: "Conflict", message, details: Some(json!({"causes": causes})) }
+        Status::new(409, "Conflict", message).with_details(json!({"causes": causes}))
     }
 }

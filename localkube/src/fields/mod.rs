@@ -31,7 +31,7 @@ use self::{
     set::Set,
 };
 use crate::{
-    schema::{Node, Schema, Type, canonical, zero},
+    schema::{Node, Origin, Schema, Type, canonical, zero},
     status::Status,
 };
 
@@ -287,6 +287,16 @@ fn strip(owners: &mut Owners, id: &Id) {
 /// What the path of a write does not change, so that nobody comes to own it there (`GetResetFields`).
 fn ignored(schema: &Schema, subresource: Option<&str>) -> Set {
     let root = schema.root();
+    if let Origin::Custom { status } = schema.origin() {
+        // All but the status, or the status alone.
+        let others = root.structure().into_iter().flat_map(|structure| &structure.fields);
+        let others = others.map(|field| field.name.as_ref()).filter(|name| *name != "status");
+        return match subresource {
+            Some("status") => others.fold(Set::default(), |set, name| set.union(&Set::from_path(&[name]))),
+            _ if status => Set::from_path(&["status"]),
+            _ => Set::default(),
+        };
+    }
     let kind = root.structure().map_or("", |structure| structure.name);
     let paths: &[&[&str]] = match subresource {
         None if root.child("status").is_some_and(|child| child.field.is_some()) => &[&["status"]],
@@ -335,7 +345,7 @@ fn check(schema: &Schema, configuration: &Value) -> Result<(), Status> {
 
 /// The API server has no reason of its own for these.
 fn internal(message: String) -> Status {
-    Status { code: 500, reason: "", message, details: None }
+    Status::new(500, "", message)
 }
 
 /// `namespace/name; group/version, Kind=kind`
@@ -370,7 +380,7 @@ fn empty_object(schema: &Schema) -> Value {
                 _ if field.required => zero(&field.of),
                 _ => return None,
             };
-            Some((field.name.to_owned(), value))
+            Some((field.name.to_string(), value))
         });
         Value::Object(fields.collect::<Map<String, Value>>())
     }

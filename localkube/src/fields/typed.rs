@@ -1,7 +1,7 @@
 //! Values read by a schema as structured-merge-diff reads them: the set of their fields, the check, the merge and the
 //! removal of fields. The comparison of two is in [`super::compare`].
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::{Map, Value};
 
@@ -16,7 +16,7 @@ pub(super) enum Form<'a> {
     AtomicList,
     Map,
     Set,
-    Keyed(&'a [&'static str]),
+    Keyed(&'a [Cow<'static, str>]),
 }
 
 impl Form<'_> {
@@ -57,13 +57,13 @@ pub(super) fn element(node: Node<'_>, form: Form<'_>, item: &Value) -> Result<El
     for name in keys {
         let default = || {
             let field = node.item().child(name)?.field?;
-            field.default.map(Value::from)
+            field.default.clone()
         };
-        let value = map.get(*name).cloned().or_else(default).ok_or_else(|| {
+        let value = map.get(name.as_ref()).cloned().or_else(default).ok_or_else(|| {
             let rule = "and doesn't have default value";
             format!("associative list with keys has an element that omits key field \"{name}\" ({rule})")
         })?;
-        key.insert((*name).to_owned(), value);
+        key.insert(name.to_string(), value);
     }
     Ok(format!("k:{}", Value::Object(key)))
 }

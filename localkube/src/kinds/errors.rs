@@ -5,9 +5,9 @@ use serde_json::Value;
 use crate::status::{FieldError, FieldErrorKind};
 
 /// `must be greater than or equal to 0`
-pub(super) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
+pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 /// `field is immutable`
-pub(super) const IMMUTABLE: &str = "field is immutable";
+pub(crate) const IMMUTABLE: &str = "field is immutable";
 
 fn error(path: impl Into<String>, kind: FieldErrorKind, message: String) -> FieldError {
     FieldError { path: path.into(), kind, message }
@@ -18,61 +18,61 @@ fn with_detail(head: String, detail: &str) -> String {
 }
 
 /// A field that must be there.
-pub(super) fn required(path: impl Into<String>, detail: &str) -> FieldError {
+pub(crate) fn required(path: impl Into<String>, detail: &str) -> FieldError {
     error(path, FieldErrorKind::Required, with_detail("Required value".to_owned(), detail))
 }
 
 /// A value that breaks a rule; `null` stands for an absent one.
-pub(super) fn invalid(path: impl Into<String>, value: impl Into<Value>, detail: &str) -> FieldError {
+pub(crate) fn invalid(path: impl Into<String>, value: impl Into<Value>, detail: &str) -> FieldError {
     error(path, FieldErrorKind::Invalid, with_detail(format!("Invalid value: {}", value.into()), detail))
 }
 
 /// A value that breaks a rule, spelled as the server's own types spell it.
-pub(super) fn raw_invalid(path: impl Into<String>, value: &str, detail: &str) -> FieldError {
+pub(crate) fn raw_invalid(path: impl Into<String>, value: &str, detail: &str) -> FieldError {
     error(path, FieldErrorKind::Invalid, with_detail(format!("Invalid value: {value}"), detail))
 }
 
 /// A value outside a closed set; `supported` in the order in which the server lists it.
-pub(super) fn unsupported(path: impl Into<String>, value: impl Into<Value>, supported: &[&str]) -> FieldError {
+pub(crate) fn unsupported(path: impl Into<String>, value: impl Into<Value>, supported: &[&str]) -> FieldError {
     let list: Vec<String> = supported.iter().map(|one| format!("\"{one}\"")).collect();
     let message = format!("Unsupported value: {}: supported values: {}", value.into(), list.join(", "));
     error(path, FieldErrorKind::NotSupported, message)
 }
 
 /// Something that may not be there, or not changed.
-pub(super) fn forbidden(path: impl Into<String>, detail: &str) -> FieldError {
+pub(crate) fn forbidden(path: impl Into<String>, detail: &str) -> FieldError {
     error(path, FieldErrorKind::Forbidden, with_detail("Forbidden".to_owned(), detail))
 }
 
 /// A second one of what must be unique.
-pub(super) fn duplicate(path: impl Into<String>, value: impl Into<Value>) -> FieldError {
+pub(crate) fn duplicate(path: impl Into<String>, value: impl Into<Value>) -> FieldError {
     error(path, FieldErrorKind::Duplicate, format!("Duplicate value: {}", value.into()))
 }
 
 /// A second one, spelled as the server's own types spell it.
-pub(super) fn raw_duplicate(path: impl Into<String>, value: &str) -> FieldError {
+pub(crate) fn raw_duplicate(path: impl Into<String>, value: &str) -> FieldError {
     error(path, FieldErrorKind::Duplicate, format!("Duplicate value: {value}"))
 }
 
 /// A name that nothing has.
-pub(super) fn not_found(path: impl Into<String>, value: impl Into<Value>) -> FieldError {
+pub(crate) fn not_found(path: impl Into<String>, value: impl Into<Value>) -> FieldError {
     error(path, FieldErrorKind::NotFound, format!("Not found: {}", value.into()))
 }
 
 /// More bytes than allowed.
-pub(super) fn too_long(path: impl Into<String>, limit: usize) -> FieldError {
+pub(crate) fn too_long(path: impl Into<String>, limit: usize) -> FieldError {
     error(path, FieldErrorKind::TooLong, format!("Too long: may not be more than {limit} bytes"))
 }
 
 /// Refuses a negative number; an absent one is fine.
-pub(super) fn not_negative(errors: &mut Vec<FieldError>, object: &Value, key: &str, path: &str) {
+pub(crate) fn not_negative(errors: &mut Vec<FieldError>, object: &Value, key: &str, path: &str) {
     if let Some(number) = object[key].as_i64().filter(|number| *number < 0) {
         errors.push(invalid(format!("{path}.{key}"), number, NOT_NEGATIVE));
     }
 }
 
 /// Refuses text outside a closed set; an absent field is an error when `or_absent` is false.
-pub(super) fn one_of(
+pub(crate) fn one_of(
     errors: &mut Vec<FieldError>,
     object: &Value,
     key: &str,

@@ -11,12 +11,12 @@ mod autoscaler;
 mod config;
 mod deployment;
 mod disruption;
-mod errors;
+pub(crate) mod errors;
 mod event;
 mod job;
 pub mod limits;
 mod metadata;
-mod names;
+pub(crate) mod names;
 mod namespace;
 mod network;
 pub mod pod;
@@ -37,11 +37,17 @@ mod workload;
 
 use serde_json::Value;
 
-use crate::{resource::Resource, status::FieldError};
+use crate::{custom, resource::Resource, status::FieldError};
 
 /// Fills in what the API server fills in for fields that were left out. The object is in canonical form
 /// ([`crate::schema::decode`], [`crate::schema::canonical`]).
 pub fn set_defaults(resource: &Resource, object: &mut Value) {
+    if let Some(custom) = &resource.custom {
+        return custom.fill(resource, object);
+    }
+    if is_definition(resource) {
+        return custom::definition::complete(object);
+    }
     if !is_built_in(resource) || !object.is_object() {
         return;
     }
@@ -76,13 +82,22 @@ pub fn set_defaults(resource: &Resource, object: &mut Value) {
 ///
 /// `metadata.name` and `metadata.uid` are set already: a Job's selector is made of them.
 pub fn prepare_create(resource: &Resource, object: &mut Value) {
-    strategy::create(resource, object);
+    match &resource.custom {
+        Some(custom) => custom::strategy::create(custom, object),
+        None => strategy::create(resource, object),
+    }
 }
 
 /// Readies an object for an update through the main resource or a subresource: what the path may not change is
 /// restored from `old`, and the generation grows with the specification.
 pub fn prepare_update(resource: &Resource, subresource: Option<&str>, object: &mut Value, old: &Value) {
-    strategy::update(resource, subresource, object, old);
+    match &resource.custom {
+        Some(custom) => {
+            strategy::keep_system_fields(object, old);
+            custom::strategy::update(custom, subresource, object, old);
+        }
+        None => strategy::update(resource, subresource, object, old),
+    }
 }
 
 /// Every rule that the object breaks, in the order in which the server reports them; `old` is there on an update.
@@ -93,6 +108,13 @@ pub fn validate(
     old: Option<&Value>,
 ) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    if let Some(custom) = &resource.custom {
+        match old {
+            None => errors.extend(metadata::validate(object, resource.namespaced, names::dns_subdomain)),
+            Some(old) => errors.extend(metadata::validate_update(object, old)),
+        }
+        return custom::strategy::validate(resource, custom, subresource, object, old, errors);
+    }
     let kind = if is_built_in(resource) { resource.kind.as_str() } else { "" };
     if let Some(old) = old {
         // The generic layer looks at the metadata before the kind does, and the kind looks again.
@@ -147,8 +169,16 @@ fn rules(resource: &Resource, kind: &str, errors: &mut Vec<FieldError>, object: 
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             rbac::validate_binding(errors, object, old, resource.namespaced);
         }
+        ("apiextensions.k8s.io", _) if is_definition(resource) => {
+            errors.extend(custom::definition::validate(object, old));
+        }
         _ => {}
     }
+}
+
+/// Whether objects of the resource define others.
+pub(crate) fn is_definition(resource: &Resource) -> bool {
+    resource.kind == "CustomResourceDefinition" && resource.group == "apiextensions.k8s.io"
 }
 
 /// What names of a kind look like. Most are subdomains; some end up as a DNS label; some only stand in paths.

@@ -21,7 +21,7 @@ const ENVIRONMENT: &str = "a valid environment variable name must consist only o
                            than '='";
 
 /// `must be between 1 and 65535, inclusive`
-pub(super) const PORT_RANGE: &str = "must be between 1 and 65535, inclusive";
+pub(crate) const PORT_RANGE: &str = "must be between 1 and 65535, inclusive";
 
 fn longer_than(limit: usize) -> String {
     format!("must be no more than {limit} characters")
@@ -59,17 +59,17 @@ fn checked(text: &str, limit: usize, fits: bool, message: &str) -> Vec<String> {
 }
 
 /// RFC 1123 label, at most 63 characters.
-pub(super) fn dns_label(text: &str) -> Vec<String> {
+pub(crate) fn dns_label(text: &str) -> Vec<String> {
     checked(text, 63, is_label(text), LABEL)
 }
 
 /// RFC 1123 subdomain, at most 253 characters.
-pub(super) fn dns_subdomain(text: &str) -> Vec<String> {
+pub(crate) fn dns_subdomain(text: &str) -> Vec<String> {
     checked(text, 253, text.split('.').all(is_label), SUBDOMAIN)
 }
 
 /// What may stand in a path: used for kinds whose names have no further rules.
-pub(super) fn path_segment(text: &str) -> Vec<String> {
+pub(crate) fn path_segment(text: &str) -> Vec<String> {
     if text == "." || text == ".." {
         return vec![format!("may not be '{text}'")];
     }
@@ -77,7 +77,7 @@ pub(super) fn path_segment(text: &str) -> Vec<String> {
 }
 
 /// A label or annotation key: an optional subdomain and `/`, then a name of at most 63 characters.
-pub(super) fn qualified(text: &str) -> Vec<String> {
+pub(crate) fn qualified(text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let parts: Vec<&str> = text.split('/').collect();
     let name = match parts.as_slice() {
@@ -109,12 +109,12 @@ pub(super) fn qualified(text: &str) -> Vec<String> {
 }
 
 /// The value of a label, at most 63 characters.
-pub(super) fn label_value(text: &str) -> Vec<String> {
+pub(crate) fn label_value(text: &str) -> Vec<String> {
     checked(text, 63, text.is_empty() || is_name_part(text), LABEL_VALUE)
 }
 
 /// A key of a ConfigMap or a Secret.
-pub(super) fn config_key(text: &str) -> Vec<String> {
+pub(crate) fn config_key(text: &str) -> Vec<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let mut wrong = checked(text, 253, !text.is_empty() && text.bytes().all(plain), CONFIG_KEY);
     match text {
@@ -127,7 +127,7 @@ pub(super) fn config_key(text: &str) -> Vec<String> {
 }
 
 /// The name of an environment variable, by the relaxed rule (KEP-4369).
-pub(super) fn environment_variable(text: &str) -> Vec<String> {
+pub(crate) fn environment_variable(text: &str) -> Vec<String> {
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'=') {
         Vec::new()
     } else {
@@ -136,7 +136,7 @@ pub(super) fn environment_variable(text: &str) -> Vec<String> {
 }
 
 /// The name of a port (RFC 6335), at most 15 characters.
-pub(super) fn port_name(text: &str) -> Vec<String> {
+pub(crate) fn port_name(text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if text.len() > 15 {
         wrong.push(longer_than(15));
@@ -157,7 +157,7 @@ pub(super) fn port_name(text: &str) -> Vec<String> {
 }
 
 /// `50%`
-pub(super) fn percent(text: &str) -> Option<i64> {
+pub(crate) fn percent(text: &str) -> Option<i64> {
     let digits = text.strip_suffix('%')?;
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

@@ -53,8 +53,11 @@ pub(super) fn validate_claim(errors: &mut Vec<FieldError>, object: &Value, old: 
     for key in ["resources", "volumeAttributesClassName"] {
         restore(&mut rest, before, key);
     }
-    if before["volumeName"].is_null() {
-        restore(&mut rest, before, "volumeName");
+    // Bound once, and given the default class once.
+    for key in ["volumeName", "storageClassName"] {
+        if before["volumeName"].is_null() && before[key].is_null() {
+            restore(&mut rest, before, key);
+        }
     }
     if rest != *before {
         let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for \

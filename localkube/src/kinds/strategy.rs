@@ -8,7 +8,7 @@ use super::{
     value::{has, int, items, make, remove, restore, text},
     workload,
 };
-use crate::resource::Resource;
+use crate::{custom, resource::Resource};
 
 /// Kinds whose `metadata.generation` counts changes of the specification.
 const COUNTED: [&str; 14] = [
@@ -84,7 +84,8 @@ pub(super) fn create(resource: &Resource, object: &mut Value) {
             object["status"] = json!({});
         }
         // A node reports itself with its first write.
-        "Node" | "CustomResourceDefinition" | "APIService" => {}
+        "Node" | "APIService" => {}
+        "CustomResourceDefinition" => custom::definition::create(object),
         _ if WITH_STATUS.contains(&kind) => object["status"] = workload::fresh_status(kind),
         "NetworkPolicy" => {
             remove(object, "status");
@@ -119,6 +120,7 @@ pub(super) fn update(resource: &Resource, subresource: Option<&str>, object: &mu
             match kind {
                 "Namespace" => restore(object, old, "spec"),
                 "Service" => service::keep_allocated(object, old),
+                "CustomResourceDefinition" => custom::definition::update(object),
                 _ => {}
             }
         }
@@ -146,7 +148,7 @@ fn changed(kind: &str, object: &Value, old: &Value) -> bool {
 }
 
 /// Fields of the metadata that belong to the server.
-fn keep_system_fields(object: &mut Value, old: &Value) {
+pub(super) fn keep_system_fields(object: &mut Value, old: &Value) {
     let before = &old["metadata"];
     let metadata = make(object, "metadata");
     for key in ["generation", "creationTimestamp"] {

@@ -95,7 +95,27 @@ pub(super) fn validate_stateful_set(errors: &mut Vec<FieldError>, object: &Value
     not_negative(errors, spec, "replicas", "spec");
     not_negative(errors, spec, "minReadySeconds", "spec");
     not_negative(errors, spec, "revisionHistoryLimit", "spec");
-    selector_and_template(errors, spec, "statefulset");
+    selector_and_template(errors, &with_claims(spec), "statefulset");
+}
+
+/// A StatefulSet's specification with the volumes that its pods get for the claim templates: containers may mount
+/// them.
+fn with_claims(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    let claims: Vec<Value> =
+        items_mut(&mut spec, "volumeClaimTemplates").map(|claim| claim["metadata"]["name"].clone()).collect();
+    let pod = &mut spec["template"]["spec"];
+    let known: Vec<Value> = items_mut(pod, "volumes").map(|volume| volume["name"].clone()).collect();
+    let missing =
+        claims.into_iter().filter(|name| !known.contains(name)).map(|name| json!({"name": name, "emptyDir": {}}));
+    let missing: Vec<Value> = missing.collect();
+    if pod.is_object() && !missing.is_empty() {
+        match pod["volumes"].as_array_mut() {
+            Some(volumes) => volumes.extend(missing),
+            None => pod["volumes"] = missing.into(),
+        }
+    }
+    spec
 }
 
 /// The rules for a DaemonSet.

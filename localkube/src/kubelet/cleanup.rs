@@ -16,7 +16,7 @@ use bollard::{
 };
 use futures::future::join_all;
 
-use super::{Kubelet, names};
+use super::{Kubelet, names, provision};
 
 type Filters = HashMap<String, Vec<String>>;
 
@@ -130,6 +130,10 @@ pub async fn remove_all(
 ) -> Result<Removed, Error> {
     let directory = absolute(directory).display().to_string();
     let mut removed = Removed::default();
+    if let Some(id) = cluster_id {
+        // Before the image goes that they are emptied with.
+        provision::remove_all(docker, id, Path::new(&directory)).await;
+    }
     let labels = [cluster_id.map(|id| (names::CLUSTER, id)), Some((names::DIRECTORY, directory.as_str()))];
     for label in labels.into_iter().flatten() {
         let filters = names::filter(&[label]);

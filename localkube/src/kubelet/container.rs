@@ -184,7 +184,8 @@ async fn adopt(runner: &Runner, found: &Found) -> Option<Running> {
         status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten())
     });
     let before = known.into_iter().find(|status| status.name == runner.container.name).cloned();
-    let image = images::find(&context.kubelet.docker, runner.container.image.as_deref().unwrap_or_default()).await;
+    let name = context.kubelet.options.mirrors.name(runner.container.image.as_deref().unwrap_or_default());
+    let image = images::find(&context.kubelet.docker, &name).await;
     let started = cleanup::inspect(&context.kubelet.docker, &found.id).await;
     let started = started.and_then(|found| exit::started_at(&found)).unwrap_or_else(Timestamp::now);
     runner.view(|view| {

@@ -1,6 +1,6 @@
 //! Images by tag or digest: whether the engine has them, and pulling.
 
-use bollard::{Docker, errors::Error, query_parameters::CreateImageOptions};
+use bollard::{Docker, auth::DockerCredentials, errors::Error, query_parameters::CreateImageOptions};
 use futures::StreamExt;
 
 use super::unavailable;
@@ -50,17 +50,31 @@ pub(super) async fn find(docker: &Docker, name: &str) -> Result<Option<Image>, E
     }
 }
 
-/// Pulls the image.
+/// Pulls the image, with each of the credentials until one is taken; without any as nobody in particular.
 ///
 /// # Errors
-/// What the engine says, in its words.
-pub(super) async fn pull(docker: &Docker, name: &str) -> Result<Image, String> {
+/// What the engine says, in its words, about the last of them.
+pub(super) async fn pull(docker: &Docker, name: &str, credentials: Vec<DockerCredentials>) -> Result<Image, String> {
+    let mut refused = None;
+    for credentials in credentials {
+        match pull_with(docker, name, Some(credentials)).await {
+            Ok(image) => return Ok(image),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match refused {
+        Some(error) => Err(error),
+        None => pull_with(docker, name, None).await,
+    }
+}
+
+async fn pull_with(docker: &Docker, name: &str, credentials: Option<DockerCredentials>) -> Result<Image, String> {
     let mut from = name.to_owned();
     if !tagged(name) {
         from.push_str(":latest");
     }
     let options = CreateImageOptions { from_image: Some(from), ..Default::default() };
-    let mut progress = Box::pin(docker.create_image(Some(options), None, None));
+    let mut progress = Box::pin(docker.create_image(Some(options), None, credentials));
     while let Some(step) = progress.next().await {
         step.map_err(|error| words(&error))?;
     }

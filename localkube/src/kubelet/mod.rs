@@ -5,23 +5,31 @@
 //! `security`, `downward`, `quantity` and `status` compute and do nothing.
 
 mod attend;
+mod claims;
 mod cleanup;
 mod container;
 mod containers;
+mod credentials;
+mod deadline;
+pub(crate) mod dial;
+mod dns;
 mod downward;
 mod environment;
 pub(crate) mod events;
+pub(crate) mod exec;
 mod exit;
 mod exits;
 mod files;
 mod hooks;
 mod images;
 mod logs;
+mod mirrors;
 pub(crate) mod names;
 mod network;
 mod node;
 mod pod;
 mod probes;
+mod provision;
 mod pull;
 mod quantity;
 pub(crate) mod sandbox;
@@ -56,6 +64,8 @@ use pod::Latest;
 pub use bollard::Docker;
 pub use cleanup::{Removed, remove_all};
 pub use logs::{Missing, Wanted, logs};
+pub use mirrors::Mirrors;
+pub(crate) use names::network as network_name;
 pub use network::{Subnet, choose as choose_subnet};
 
 /// The Kubernetes version that the node reports.
@@ -76,6 +86,10 @@ pub struct Options {
     pub subnet: Subnet,
     /// Which addresses the proxy sends connections to: shared with [`crate::proxy::run`].
     pub traffic: Traffic,
+    /// Where images of some registries are pulled from.
+    pub mirrors: Mirrors,
+    /// Labels of the Node object beside its own.
+    pub labels: BTreeMap<String, String>,
     /// Held while the network and the node image are made: kubelet and proxy both need them first.
     preparing: Arc<tokio::sync::Mutex<()>>,
 }
@@ -94,6 +108,8 @@ impl Options {
             directory: cleanup::absolute(directory.as_ref()),
             subnet,
             traffic: Traffic::default(),
+            mirrors: Mirrors::default(),
+            labels: BTreeMap::new(),
             preparing: Arc::default(),
         }
     }
@@ -152,7 +168,7 @@ impl Kubelet {
 pub(crate) async fn prepare(docker: &Docker, options: &Options) -> Result<(), String> {
     let _alone = options.preparing.lock().await;
     network::ensure(docker, options).await.map_err(|error| error.to_string())?;
-    sandbox::ensure_image(docker, options).await
+    sandbox::ensure_image(docker, &options.cluster_id, &options.directory).await
 }
 
 /// Whether an error means that the engine didn't answer, rather than that it refused.
@@ -177,6 +193,7 @@ pub async fn run(client: Client, docker: Docker, options: Options) {
         node::run(&kubelet),
         kubelet.prepare(),
         pods(&kubelet),
+        provision::run(&kubelet),
     );
 }
 

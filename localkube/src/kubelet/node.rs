@@ -59,7 +59,7 @@ async fn write(kubelet: &Kubelet, api: &Api<Node>, status: &Value) -> Result<(),
         Err(kube::Error::Api(answer)) if answer.code == 404 => {}
         result => return result.map(drop),
     }
-    let node: Node = serde_json::from_value(json!({
+    let mut node: Node = serde_json::from_value(json!({
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {
@@ -76,6 +76,7 @@ async fn write(kubelet: &Kubelet, api: &Api<Node>, status: &Value) -> Result<(),
         "status": status,
     }))
     .expect("written as a Node is");
+    node.metadata.labels.get_or_insert_default().extend(kubelet.options.labels.clone());
     match api.create(&PostParams::default(), &node).await {
         Err(kube::Error::Api(answer)) if answer.code == 409 => {}
         result => drop(result?),

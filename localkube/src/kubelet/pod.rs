@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     Kubelet, cleanup,
     container::{self, Kind, Runner},
+    deadline,
     downward::Facts,
     events::Severity,
     images, names,
@@ -218,7 +219,7 @@ async fn live(context: &Arc<PodContext>) {
             () = containers(context, &sandbox, &places, std::mem::take(&mut found.containers)) => break,
             _ = context.kubelet.exits.wait(&sandbox.id) => {}
             () = refresh(context) => {}
-            () = deadline(context) => {
+            () = deadline::passed(context) => {
                 let message = "Pod was active on the node longer than the specified deadline";
                 context.event(Severity::Normal, "DeadlineExceeded", message);
                 context.update(|view| view.refused = Some(("DeadlineExceeded", message.to_owned())));
@@ -304,16 +305,6 @@ async fn refresh(context: &PodContext) {
             tracing::debug!(error, pod = names::full(&context.pod()), "volumes were not brought up to date");
         }
     }
-}
-
-/// The end of the pod's `activeDeadlineSeconds`, if it has any.
-async fn deadline(context: &PodContext) {
-    let seconds = context.pod().spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
-    let Some(limit) = seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs) else {
-        return std::future::pending().await;
-    };
-    let start = context.view.borrow().start.unwrap_or_else(Timestamp::now);
-    sleep(limit.saturating_sub(Timestamp::now().duration_since(start).unsigned_abs())).await;
 }
 
 /// The sandbox that still runs, or a new one. A new one means that containers of an old one can't go on.

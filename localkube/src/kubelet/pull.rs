@@ -6,8 +6,11 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     container::{Kind, Runner},
+    credentials,
     events::Severity,
     images::{self, Image},
+    names,
+    sources::Sources,
 };
 
 /// The first pause after a failed pull, and the longest.
@@ -66,9 +69,10 @@ async fn attempt(runner: &Runner, name: &str) -> Result<Image, Option<(&'static 
         return Err(Some(("InvalidImageName", message)));
     }
     let docker = &runner.context.kubelet.docker;
+    let at = runner.context.kubelet.options.mirrors.name(name);
     let policy = runner.container.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
     if policy != "Always"
-        && let Some(image) = images::find(docker, name).await.map_err(|_| None)?
+        && let Some(image) = images::find(docker, &at).await.map_err(|_| None)?
     {
         let message = format!("Container image \"{name}\" already present on machine and can be accessed by the pod");
         runner.event(Severity::Normal, "Pulled", message);
@@ -81,7 +85,17 @@ async fn attempt(runner: &Runner, name: &str) -> Result<Image, Option<(&'static 
     }
     runner.event(Severity::Normal, "Pulling", format!("Pulling image \"{name}\""));
     let began = Instant::now();
-    match images::pull(docker, name).await {
+    let pod = runner.context.pod();
+    let mut sources = Sources::new(runner.context.kubelet.client.clone(), names::namespace(&pod));
+    let (credentials, absent) = credentials::of(&pod, name, &mut sources).await;
+    if !absent.is_empty() {
+        let message = format!(
+            "Unable to retrieve some image pull secrets ({}); attempting to pull the image may not succeed.",
+            absent.join(", ")
+        );
+        runner.event(Severity::Warning, "FailedToRetrieveImagePullSecret", message);
+    }
+    match images::pull(docker, &at, credentials).await {
         Ok(image) => {
             let took = format!("{:.3}s", began.elapsed().as_secs_f64());
             let message = format!(

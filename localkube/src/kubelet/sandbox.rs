@@ -1,12 +1,15 @@
 //! A pod's sandbox: the container that holds its network namespace, host name, /etc/hosts and resolv.conf while the
 //! pod's own containers come and go; and the image it runs.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 use bollard::{
     body_full,
     errors::Error,
-    models::{ContainerCreateBody, ContainerInspectResponse, HostConfig, Mount, MountType, MountVolumeOptions},
+    models::{
+        ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig, Mount, MountType,
+        MountVolumeOptions, NetworkingConfig,
+    },
     query_parameters::{
         CreateContainerOptions, CreateImageOptions, InspectContainerOptions, StartContainerOptions,
         UploadToContainerOptions,
@@ -14,11 +17,13 @@ use bollard::{
 };
 use bytes::Bytes;
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::{Pod, PodDNSConfig};
+use k8s_openapi::api::core::v1::Pod;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Kubelet, Options, containers, names,
+    Kubelet, claims, containers,
+    dns::{self, Dns},
+    names,
     volumes::{self, Place, Places},
 };
 
@@ -35,30 +40,30 @@ pub(super) struct Sandbox {
 }
 
 /// The name of the cluster's node image, of which the containers in front of services are made too.
-pub(crate) fn image(options: &Options) -> String {
-    format!("slipway-{}/node:{}", options.cluster_id, &hex::encode(Sha256::digest(PROGRAM))[..12])
+pub(crate) fn image(cluster_id: &str) -> String {
+    format!("slipway-{cluster_id}/node:{}", &hex::encode(Sha256::digest(PROGRAM))[..12])
 }
 
 /// Makes sure that the engine has the node image.
 ///
 /// # Errors
 /// When there is no program to put into it, or the engine refuses it.
-pub(crate) async fn ensure_image(docker: &bollard::Docker, options: &Options) -> Result<(), String> {
+pub(crate) async fn ensure_image(docker: &bollard::Docker, cluster_id: &str, directory: &Path) -> Result<(), String> {
     if PROGRAM.is_empty() {
         let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         return Err(format!(
             "this build has no node program for pods: install the target ({target}) and a linker for it, and build again"
         ));
     }
-    let name = image(options);
+    let name = image(cluster_id);
     if docker.inspect_image(&name).await.is_ok() {
         return Ok(());
     }
     let archive = archive(&[("node", PROGRAM)]).map_err(|error| error.to_string())?;
     let (repository, tag) = name.split_once(':').expect("written so above");
     // Quoted as JSON is: directories may have spaces.
-    let directory = serde_json::Value::from(options.directory.display().to_string());
-    let label = format!("LABEL {}={} {}={directory}", names::CLUSTER, options.cluster_id, names::DIRECTORY);
+    let directory = serde_json::Value::from(directory.display().to_string());
+    let label = format!("LABEL {}={} {}={directory}", names::CLUSTER, cluster_id, names::DIRECTORY);
     let options = CreateImageOptions {
         from_src: Some("-".to_owned()),
         repo: Some(repository.to_owned()),
@@ -91,7 +96,15 @@ fn archive(files: &[(&str, &[u8])]) -> std::io::Result<Bytes> {
 pub(super) async fn start(kubelet: &Kubelet, pod: &Pod, places: &Places) -> Result<Sandbox, Error> {
     let name = names::sandbox(&kubelet.options.cluster_id, pod);
     let options = CreateContainerOptions { name: Some(name), ..Default::default() };
-    let created = kubelet.docker.create_container(Some(options), body(kubelet, pod, places)).await?;
+    let mut body = body(kubelet, pod, places);
+    let aliases = dns::aliases(kubelet, pod, body.hostname.as_deref()).await;
+    if !aliases.is_empty() {
+        let endpoint = EndpointSettings { aliases: Some(aliases), ..Default::default() };
+        let network = names::network(&kubelet.options.cluster_id);
+        let endpoints_config = Some(HashMap::from([(network, endpoint)]));
+        body.networking_config = Some(NetworkingConfig { endpoints_config });
+    }
+    let created = kubelet.docker.create_container(Some(options), body).await?;
     prepare_volumes(kubelet, pod, places, &created.id).await?;
     kubelet.docker.start_container(&created.id, None::<StartContainerOptions>).await?;
     let found = kubelet.docker.inspect_container(&created.id, None::<InspectContainerOptions>).await?;
@@ -116,6 +129,12 @@ fn body(kubelet: &Kubelet, pod: &Pod, places: &Places) -> ContainerCreateBody {
             volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
             ..Default::default()
         }),
+        Place::Kept(path, _) => Some(Mount {
+            typ: Some(MountType::BIND),
+            source: Some(path.display().to_string()),
+            target: Some(format!("{VOLUMES}/{name}")),
+            ..Default::default()
+        }),
         Place::Host(_) => None,
     });
     let hosts = spec
@@ -126,7 +145,7 @@ fn body(kubelet: &Kubelet, pod: &Pod, places: &Places) -> ContainerCreateBody {
     let sysctls = spec.security_context.as_ref().and_then(|all| all.sysctls.as_ref()).into_iter().flatten();
     let dns = Dns::of(pod);
     ContainerCreateBody {
-        image: Some(image(options)),
+        image: Some(image(&options.cluster_id)),
         cmd: Some(vec!["pause".to_owned()]),
         user: Some("65535:65535".to_owned()),
         hostname: own_network.then(|| hostname(pod)),
@@ -157,53 +176,24 @@ fn hostname(pod: &Pod) -> String {
     name.trim_end_matches(['-', '.']).to_owned()
 }
 
-/// What resolv.conf says.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Dns {
-    servers: Vec<String>,
-    search: Vec<String>,
-    options: Vec<String>,
-}
-
-impl Dns {
-    /// By the pod's `dnsPolicy` and `dnsConfig`
-    /// (<https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/>).
-    fn of(pod: &Pod) -> Self {
-        let spec = pod.spec.as_ref();
-        let policy = spec.and_then(|spec| spec.dns_policy.as_deref()).unwrap_or("ClusterFirst");
-        let host_network = spec.and_then(|spec| spec.host_network) == Some(true);
-        let mut dns = Self::default();
-        if policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && !host_network) {
-            let namespace = names::namespace(pod);
-            dns.search =
-                vec![format!("{namespace}.svc.cluster.local"), "svc.cluster.local".into(), "cluster.local".into()];
-            dns.options = vec!["ndots:5".to_owned()];
-        }
-        if let Some(PodDNSConfig { nameservers, options, searches }) = spec.and_then(|spec| spec.dns_config.as_ref()) {
-            dns.servers.extend(nameservers.iter().flatten().cloned());
-            dns.search.extend(searches.iter().flatten().cloned());
-            for option in options.iter().flatten() {
-                let Some(name) = &option.name else { continue };
-                dns.options.retain(|known| known.split(':').next() != Some(name));
-                dns.options.push(option.value.as_ref().map_or_else(|| name.clone(), |value| format!("{name}:{value}")));
-            }
-        }
-        dns
-    }
-}
-
 /// Scratch space belongs to root when the engine makes it; containers of any user must be able to write there, and new
 /// files go to the pod's `fsGroup`. An archive sets both, without running anything.
 async fn prepare_volumes(kubelet: &Kubelet, pod: &Pod, places: &Places, id: &str) -> Result<(), Error> {
     let group = pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref()).and_then(|all| all.fs_group);
-    let scratch: Vec<&String> =
-        places.iter().filter(|(_, place)| matches!(place, Place::Engine(_))).map(|(name, _)| name).collect();
+    // What is kept is prepared once: a container may have changed it since.
+    let unprepared = |place: &Place| match place {
+        Place::Engine(_) => true,
+        Place::Kept(path, read_only) => group.is_some_and(|group| !read_only && !claims::is_group_s(path, group)),
+        Place::Host(_) => false,
+    };
+    let scratch: Vec<(&String, &Place)> = places.iter().filter(|(_, place)| unprepared(place)).collect();
     if scratch.is_empty() {
         return Ok(());
     }
     let mut archive = tar::Builder::new(Vec::new());
-    for name in scratch {
-        let below = volumes::sub_paths(pod, name).into_iter().map(|path| format!("{name}/{path}/"));
+    for (name, place) in scratch {
+        let below = if matches!(place, Place::Engine(_)) { volumes::sub_paths(pod, name) } else { Vec::new() };
+        let below = below.into_iter().map(|path| format!("{name}/{path}/"));
         for path in std::iter::once(format!("{name}/")).chain(below) {
             let mut header = tar::Header::new_gnu();
             header.set_entry_type(tar::EntryType::Directory);

@@ -19,7 +19,7 @@ use k8s_openapi::api::{
 use kube::{Api, api::PostParams};
 
 use super::{
-    Kubelet,
+    Kubelet, claims,
     downward::{self, Facts},
     files::{self, Files},
     images, names, quantity,
@@ -36,6 +36,8 @@ pub(super) enum Place {
     Host(PathBuf),
     /// A volume of the engine.
     Engine(String),
+    /// A directory of the host that outlives the pod, and whether it may only be read.
+    Kept(PathBuf, bool),
 }
 
 /// A pod's volumes by name.
@@ -81,6 +83,9 @@ async fn place(
             fs::create_dir_all(&host.path).map_err(|error| error.to_string())?;
         }
         return Ok(Place::Host(host.path.clone().into()));
+    }
+    if let Some(of) = &volume.persistent_volume_claim {
+        return claims::place(kubelet, pod, &volume.name, of).await;
     }
     let mut files = Files::new();
     if let Some(of) = &volume.config_map {
@@ -266,7 +271,7 @@ pub(super) async fn mounts(
                 result.typ = Some(MountType::BIND);
                 result.source = Some(format!("{}/{below}", found.mountpoint));
             }
-            (Place::Host(path), below) => {
+            (Place::Host(path) | Place::Kept(path, _), below) => {
                 // Links inside are relative to the volume: what the engine mounts is what they lead to now.
                 let path = below.map_or_else(|| path.clone(), |below| path.join(below));
                 let path = fs::canonicalize(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -282,7 +287,7 @@ pub(super) async fn mounts(
 /// Files that come from objects can't be written by containers.
 fn read_only(mount: &VolumeMount, place: &Place, directory: &Path) -> bool {
     let from_objects = matches!(place, Place::Host(path) if path.starts_with(directory));
-    from_objects || mount.read_only == Some(true)
+    from_objects || mount.read_only == Some(true) || matches!(place, Place::Kept(_, true))
 }
 
 /// Removes everything that was kept for a pod; the engine's volumes are free once its containers are gone.

@@ -29,7 +29,7 @@ pub(super) fn apply(live: &Value, body: &[u8]) -> Result<(Value, Vec<String>), S
             "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
             go_format(&operations.len().into())
         );
-        return Err(Status { code: 413, reason: "RequestEntityTooLarge", message, details: None });
+        return Err(Status::new(413, "RequestEntityTooLarge", message));
     }
     let mut object = live.clone();
     for operation in operations {
@@ -39,6 +39,7 @@ pub(super) fn apply(live: &Value, body: &[u8]) -> Result<(Value, Vec<String>), S
             reason: "Invalid",
             message: "the server rejected our request due to an error in our request".to_owned(),
             details: Some(json!({})),
+            warnings: Vec::new(),
         })?;
     }
     Ok((object, parsed.duplicates))

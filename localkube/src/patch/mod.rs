@@ -38,6 +38,18 @@ pub fn apply(
     body: &[u8],
     validation: FieldValidation,
 ) -> Result<Decoded, Status> {
+    apply_as(kind, schema, live, body, validation, |object, wording| convert(schema, object, wording))
+}
+
+/// The same with another decoder, which returns the paths of the unknown fields that it dropped.
+pub(crate) fn apply_as(
+    kind: Kind,
+    schema: &Schema,
+    live: &Value,
+    body: &[u8],
+    validation: FieldValidation,
+    decode: impl FnOnce(&mut Value, Wording) -> Result<Vec<String>, String>,
+) -> Result<Decoded, Status> {
     let (mut object, shown, wording, duplicates) = match kind {
         Kind::Json => {
             let (patched, duplicates) = json::apply(live, body)?;
@@ -55,7 +67,7 @@ pub fn apply(
         }
     };
     let refused = |error: &str| invalid(&shown.text(live), error);
-    let unknown = convert(schema, &mut object, wording).map_err(|error| refused(&error))?;
+    let unknown = decode(&mut object, wording).map_err(|error| refused(&error))?;
     let problems: Vec<String> = (duplicates.iter().map(|path| format!("duplicate field \"{path}\"")))
         .chain(unknown.iter().map(|path| format!("unknown field \"{path}\"")))
         .collect();

@@ -28,7 +28,7 @@ fn bad_request(message: &str) -> Status {
 
 /// The API server has no reason of its own for these.
 fn internal(message: String) -> Status {
-    Status { code: 500, reason: "", message, details: None }
+    Status::new(500, "", message)
 }
 
 fn unknown_directive(directive: &Value, map: &Object) -> Status {

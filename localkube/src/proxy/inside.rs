@@ -167,7 +167,7 @@ impl Maker {
         };
         let network = names::network(&options.cluster_id);
         let body = ContainerCreateBody {
-            image: Some(sandbox::image(options)),
+            image: Some(sandbox::image(&options.cluster_id)),
             cmd: Some(vec!["service".to_owned(), format!("{MOUNT}/endpoints")]),
             labels: Some(labels),
             host_config: Some(HostConfig {

@@ -1,9 +1,11 @@
 //! Makes Services reachable: LoadBalancer services and node ports on the host's loopback, all others from within pods.
 //!
-//! Connections only: services that speak UDP are not passed on. A headless service has no address and no name.
+//! Ingresses get a port of the host, too. Connections only: services that speak UDP are not passed on. A headless
+//! service has no address, and no name but that of its pods.
 
 mod balance;
 mod host;
+mod ingress;
 mod inside;
 mod table;
 mod traffic;
@@ -15,7 +17,11 @@ use std::{
 
 use bollard::Docker;
 use futures::StreamExt;
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use k8s_openapi::api::{
+    core::v1::Service,
+    discovery::v1::EndpointSlice,
+    networking::v1::{Ingress, IngressClass},
+};
 use kube::{
     Api, Client, ResourceExt,
     runtime::{WatchStreamExt, watcher},
@@ -68,13 +74,21 @@ impl<K: kube::Resource + ResourceExt> Known<K> {
     }
 }
 
-/// Serves every Service until the returned future is dropped.
+/// Serves every Service and Ingress until the returned future is dropped.
 pub async fn run(client: Client, docker: Docker, options: Options) {
+    tokio::join!(ingress::publish_class(&client), serve(client.clone(), docker, options));
+}
+
+async fn serve(client: Client, docker: Docker, options: Options) {
     let recorder = Recorder::start(client.clone(), "service-controller", None);
     let config = watcher::Config::default;
     let mut services = std::pin::pin!(watcher(Api::<Service>::all(client.clone()), config()).default_backoff());
     let mut slices = std::pin::pin!(watcher(Api::<EndpointSlice>::all(client.clone()), config()).default_backoff());
+    let mut ingresses = std::pin::pin!(watcher(Api::<Ingress>::all(client.clone()), config()).default_backoff());
+    let mut classes = std::pin::pin!(watcher(Api::<IngressClass>::all(client.clone()), config()).default_backoff());
     let (mut known_services, mut known_slices) = (Known::new(), Known::new());
+    let (mut known_ingresses, mut known_classes) = (Known::new(), Known::new());
+    let mut gateway = ingress::Gateway::default();
     let mut served: BTreeMap<Key, Served> = BTreeMap::new();
     let mut notice: Option<Instant> = None;
     let mut cleaned = false;
@@ -88,6 +102,14 @@ pub async fn run(client: Client, docker: Docker, options: Options) {
                 Ok(event) => known_slices.take(event),
                 Err(error) => tracing::warn!(%error, "watching endpoint slices"),
             },
+            Some(event) = ingresses.next() => match event {
+                Ok(event) => known_ingresses.take(event),
+                Err(error) => tracing::warn!(%error, "watching ingresses"),
+            },
+            Some(event) = classes.next() => match event {
+                Ok(event) => known_classes.take(event),
+                Err(error) => tracing::warn!(%error, "watching ingress classes"),
+            },
             () = sleep_until(notice.unwrap_or_else(Instant::now)), if notice.is_some() => {
                 notice = None;
                 options.traffic.set(addresses(&served));
@@ -99,6 +121,10 @@ pub async fn run(client: Client, docker: Docker, options: Options) {
             continue;
         }
         let lag = sync(&client, &docker, &options, &recorder, &known_services, &known_slices, &mut served).await;
+        if known_ingresses.complete && known_classes.complete {
+            let entries = served.iter().map(|(key, served)| (key.clone(), &served.entry)).collect();
+            gateway.sync(&client, &recorder, &known_ingresses, &known_classes, &entries).await;
+        }
         if lag {
             options.traffic.add(addresses(&served));
             notice = Some(Instant::now() + NOTICE);

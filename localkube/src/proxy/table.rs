@@ -28,6 +28,7 @@ pub(super) struct Entry {
 /// One port of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Port {
+    pub(super) name: String,
     pub(super) port: u16,
     pub(super) node_port: Option<u16>,
     /// The ready ones, in a fixed order.
@@ -46,6 +47,7 @@ pub(super) fn entry(service: &Service, slices: &[&EndpointSlice]) -> Entry {
     let tcp = |port: &&ServicePort| port.protocol.as_deref().unwrap_or("TCP") == "TCP";
     let ports = spec.ports.iter().flatten().filter(tcp).filter_map(|port| {
         Some(Port {
+            name: port.name.clone().unwrap_or_default(),
             port: number(port.port)?,
             node_port: port.node_port.and_then(number),
             endpoints: ready(slices, port.name.as_deref().unwrap_or_default()).into_iter().collect(),

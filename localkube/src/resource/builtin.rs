@@ -216,6 +216,7 @@ fn resource(group: &str, version: &str, row: &Row) -> Resource {
         subresources: list(subresources, ' ').iter().map(|name| subresource(kind, name)).collect(),
         storage: if storage_group.is_empty() { plural.to_owned() } else { format!("{plural}.{storage_group}") },
         storage_version: format!("{storage_group}/{storage_version}/{kind}"),
+        custom: None,
     }
 }
 

@@ -4,10 +4,14 @@ mod builtin;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 pub use builtin::{GROUP_ORDER, builtin};
 
+use crate::custom::Custom;
+
 /// One kind of object and how it is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Resource {
     /// The API group; empty for core.
     pub group: String,
@@ -34,6 +38,8 @@ pub struct Resource {
     pub storage: String,
     /// The group, version and kind that the storage version hash is made of.
     pub storage_version: String,
+    /// What a CustomResourceDefinition says of it.
+    pub custom: Option<Arc<Custom>>,
 }
 
 /// A path below an object, for example `status`.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     quantity,
-    table::{Node, Scalar, Schema, Type},
+    table::{Node, Origin, Scalar, Schema, Type},
 };
 
 /// Which of the API server's two decoders words an error.
@@ -30,6 +30,9 @@ pub fn canonical(schema: &Schema, object: &mut Value) -> Result<(), String> {
 
 /// Converts an object in place and returns the paths of the unknown fields that it dropped.
 pub(crate) fn convert(schema: &Schema, object: &mut Value, wording: Wording) -> Result<Vec<String>, String> {
+    if schema.origin() != Origin::BuiltIn {
+        return Ok(Vec::new());
+    }
     let mut walk = Walk { wording, unknown: Vec::new(), path: Vec::new(), fields: Vec::new(), owner: None };
     walk.value(schema.root(), object)?;
     Ok(walk.unknown)
@@ -77,7 +80,7 @@ impl<'a> Walk<'a> {
             }
             self.owner = Some(structure.name);
             self.path.push(if self.path.is_empty() { name.clone() } else { format!(".{name}") });
-            self.fields.push(field.name);
+            self.fields.push(&field.name);
             self.value(child, inner)?;
             self.path.pop();
             self.fields.pop();
@@ -95,12 +98,12 @@ impl<'a> Walk<'a> {
         }
         self.owner = outer;
         for field in structure.fields.iter().filter(|field| field.value) {
-            if map.contains_key(field.name) {
+            if map.contains_key(field.name.as_ref()) {
                 continue;
             }
             let mut empty = Value::Object(Map::new());
             self.value(node.field(field), &mut empty)?;
-            map.insert(field.name.to_owned(), empty);
+            map.insert(field.name.to_string(), empty);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 
 mod body;
 mod convert;
+mod custom;
 mod decode;
 mod protobuf;
 mod quantity;
@@ -19,6 +20,7 @@ pub use decode::{Decoded, FieldValidation, Format, configuration, decode, decode
 pub use protobuf::action;
 pub use table::{Patch, Schema, of, of_kind};
 
-pub(crate) use body::{ParseError, parse_json};
+pub(crate) use body::{ParseError, Parsed, parse_json, parse_yaml};
 pub(crate) use convert::{Wording, convert, json_kind, zero};
-pub(crate) use table::{Node, Scalar, Shape, Type};
+pub(crate) use custom::of_definition;
+pub(crate) use table::{Node, Origin, Scalar, Shape, Type};

@@ -178,7 +178,7 @@ fn message(node: Node<'_>, path: &[u64], bytes: &[u8], object: &mut Map<String, 
         let (number, wire) = part?;
         let at = [path, &[number]].concat();
         if let Some(field) = structure.fields.iter().find(|field| field.number == at) {
-            let slot = object.entry(field.name).or_insert(Value::Null);
+            let slot = object.entry(field.name.as_ref()).or_insert(Value::Null);
             add(node.field(field), wire, slot).map_err(|error| named(error, field))?;
         } else if let (true, Wire::Bytes(inner)) = (is_embedded(&structure.fields, &at), wire) {
             message(node, &at, inner, object)?;

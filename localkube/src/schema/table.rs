@@ -1,17 +1,33 @@
 //! The table of built-in kinds, `localkube/schema/builtin.txt`, which `generate.py` beside it writes and explains.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, LazyLock},
 };
+
+use serde_json::Value;
 
 use crate::resource::Resource;
 
 /// The shape of one kind's objects.
 #[derive(Debug, Clone)]
 pub struct Schema {
-    structs: Arc<[Struct]>,
-    root: Type,
+    pub(super) structs: Arc<[Struct]>,
+    pub(super) root: Type,
+    pub(super) origin: Origin,
+}
+
+/// Whose schema it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A type of the server, whose objects have gone through a Go struct.
+    BuiltIn,
+    /// A definition's, whose objects are JSON and stay what they are.
+    Custom {
+        /// The status has a subresource of its own.
+        status: bool,
+    },
 }
 
 /// How a strategic merge patch treats a field.
@@ -25,19 +41,21 @@ pub struct Patch {
     pub key: Option<&'static str>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Struct {
     /// Package and name, for example `core.v1.ServicePort`.
     pub(crate) name: &'static str,
     /// Server-side apply sees one field in the whole.
     pub(crate) atomic: bool,
+    /// There may be fields besides, of which nothing is known.
+    pub(crate) open: bool,
     /// Sorted by name.
     pub(crate) fields: Vec<Field>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Field {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) of: Type,
     pub(crate) required: bool,
     /// The Go type is a struct and not a pointer to one, so that it is written even when empty.
@@ -47,7 +65,7 @@ pub(crate) struct Field {
     pub(crate) topology: Topology,
     pub(crate) patch: Patch,
     /// What a list's key is when it is left out.
-    pub(crate) default: Option<&'static str>,
+    pub(crate) default: Option<Value>,
     /// Its number in protobuf, after those of the embedded structs around it; empty where it has none.
     pub(crate) number: Vec<u64>,
 }
@@ -59,7 +77,7 @@ pub(crate) enum Topology {
     Default,
     Atomic,
     Set,
-    Keyed(Vec<&'static str>),
+    Keyed(Vec<Cow<'static, str>>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +129,7 @@ pub(crate) enum Shape<'a> {
     AtomicList,
     Map,
     Set,
-    Keyed(&'a [&'static str]),
+    Keyed(&'a [Cow<'static, str>]),
 }
 
 pub(super) struct Table {
@@ -121,11 +139,15 @@ pub(super) struct Table {
 
 /// Parsed at the first use, not at the start of the process.
 static TABLE: LazyLock<Table> = LazyLock::new(|| parse(include_str!("../../schema/builtin.txt")));
-static DEDUCED: LazyLock<Schema> = LazyLock::new(|| Schema { structs: Arc::new([]), root: Type::Deduced });
+static DEDUCED: LazyLock<Schema> =
+    LazyLock::new(|| Schema { structs: Arc::new([]), root: Type::Deduced, origin: Origin::BuiltIn });
 
-/// The schema of a built-in kind.
-pub fn of(resource: &Resource) -> Option<&'static Schema> {
-    of_kind(&resource.api_version(), &resource.kind)
+/// The schema of a kind.
+pub fn of(resource: &Resource) -> Option<&Schema> {
+    match &resource.custom {
+        Some(custom) => Some(&custom.fields),
+        None => of_kind(&resource.api_version(), &resource.kind),
+    }
 }
 
 /// The schema of a built-in kind by its `apiVersion` and name.
@@ -157,6 +179,15 @@ impl Schema {
     pub(crate) fn root(&self) -> Node<'_> {
         Node { schema: self, of: &self.root, field: None }
     }
+
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// What a built-in kind has below a name, as a schema of its own.
+    pub(super) fn below(&self, name: &str) -> Option<(Arc<[Struct]>, Type)> {
+        Some((Arc::clone(&self.structs), self.root().child(name)?.of.clone()))
+    }
 }
 
 impl<'a> Node<'a> {
@@ -172,9 +203,11 @@ impl<'a> Node<'a> {
     pub(crate) fn child(self, name: &str) -> Option<Node<'a>> {
         match self.of {
             Type::Struct(index) => {
-                let fields = &self.schema.structs[*index].fields;
-                let found = fields.binary_search_by(|field| field.name.cmp(name)).ok()?;
-                Some(self.field(&fields[found]))
+                let structure = &self.schema.structs[*index];
+                match structure.fields.binary_search_by(|field| field.name.as_ref().cmp(name)) {
+                    Ok(found) => Some(self.field(&structure.fields[found])),
+                    Err(_) => structure.open.then_some(Node { of: &Type::Deduced, field: None, ..self }),
+                }
             }
             Type::Map(of) => Some(Node { of, field: None, ..self }),
             Type::Object => Some(Node { of: &Type::Any, field: None, ..self }),
@@ -229,13 +262,13 @@ pub(super) fn parse(text: &'static str) -> Table {
             last.fields.push(parse_field(field, &names));
         } else {
             let (name, flag) = line.split_once(' ').unwrap_or((line, ""));
-            structs.push(Struct { name, atomic: flag == "!atomic", fields: Vec::new() });
+            structs.push(Struct { name, atomic: flag == "!atomic", open: false, fields: Vec::new() });
         }
     }
     let structs: Arc<[Struct]> = structs.into();
     let mut table = Table { kinds: HashMap::new() };
     for ((api_version, kind), index) in kinds {
-        let schema = Schema { structs: Arc::clone(&structs), root: Type::Struct(index) };
+        let schema = Schema { structs: Arc::clone(&structs), root: Type::Struct(index), origin: Origin::BuiltIn };
         table.kinds.entry(api_version).or_default().insert(kind, schema);
     }
     table
@@ -246,7 +279,7 @@ fn parse_field(line: &'static str, names: &HashMap<&str, usize>) -> Field {
     let name = words.next().unwrap_or_default();
     let of = parse_type(words.next().unwrap_or("J"), names);
     let mut field = Field {
-        name,
+        name: name.into(),
         of,
         required: false,
         value: false,
@@ -262,11 +295,11 @@ fn parse_field(line: &'static str, names: &HashMap<&str, usize>) -> Field {
             ("*", _) => field.required = true,
             ("&", _) => field.value = true,
             ("?", _) => field.omitted = true,
-            ("~", _) => field.default = Some(rest),
+            ("~", _) => field.default = Some(rest.into()),
             ("#", _) => field.number = rest.split('.').filter_map(|number| number.parse().ok()).collect(),
             ("@", ("atomic", _)) => field.topology = Topology::Atomic,
             ("@", ("set", _)) => field.topology = Topology::Set,
-            ("@", ("map", keys)) => field.topology = Topology::Keyed(keys.split(',').collect()),
+            ("@", ("map", keys)) => field.topology = Topology::Keyed(keys.split(',').map(Cow::Borrowed).collect()),
             ("+", ("merge", key)) => {
                 field.patch.merge = true;
                 field.patch.key = (!key.is_empty()).then_some(key);

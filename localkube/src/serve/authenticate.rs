@@ -1,4 +1,4 @@
-//! Who may ask: the holder of the cluster's token.
+//! Who asks: the bearer of the cluster's token, of a service account's, or somebody without any.
 
 use std::sync::Arc;
 
@@ -11,36 +11,32 @@ use axum::{
 };
 use http::{StatusCode, header};
 
+use super::webhook::Webhook;
 use crate::{api, status::Status};
 
-/// The routes behind the token. Who brings none is anonymous, and gets health and version as from any API server.
-pub(super) fn required(router: Router, token: &str) -> Router {
-    let token: Arc<str> = token.into();
+/// The routes behind authentication. Who brings no token is anonymous, and gets what roles give to everybody.
+pub(super) fn required(router: Router, server: &Arc<api::Server>, webhook: Option<Webhook>) -> Router {
+    let (server, webhook) = (Arc::clone(server), Arc::new(webhook));
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
-        let token = Arc::clone(&token);
-        async move { check(&token, request, next).await }
+        let (server, webhook) = (Arc::clone(&server), Arc::clone(&webhook));
+        async move { check(&server, webhook.as_ref().as_ref(), request, next).await }
     }))
 }
 
-async fn check(token: &str, mut request: Request, next: Next) -> Response {
+async fn check(server: &api::Server, webhook: Option<&Webhook>, mut request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = given.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")));
-    match bearer.map(|bearer| equal(bearer.trim().as_bytes(), token.as_bytes())) {
-        Some(true) => {
-            request.extensions_mut().insert(api::User::admin());
-            next.run(request).await
-        }
-        None if given.is_none() => {
-            request.extensions_mut().insert(api::User::anonymous());
-            next.run(request).await
-        }
-        _ => unauthorized(),
-    }
-}
-
-/// In a time that does not depend on where the two differ.
-fn equal(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).fold(0, |sum, (one, other)| sum | (one ^ other)) == 0
+    let user = match (given, bearer) {
+        (None, _) => Some(api::User::anonymous()),
+        (Some(_), None) => None,
+        (Some(_), Some(bearer)) => match (api::User::of_token(server, bearer.trim()), webhook) {
+            (None, Some(webhook)) => webhook.of_token(bearer.trim()).await,
+            (user, _) => user,
+        },
+    };
+    let Some(user) = user else { return unauthorized() };
+    request.extensions_mut().insert(user);
+    next.run(request).await
 }
 
 fn unauthorized() -> Response {

@@ -2,8 +2,10 @@
 
 mod authenticate;
 mod directory;
+mod hosted;
 mod listener;
 mod tls;
+mod webhook;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -15,11 +17,13 @@ use crate::{
     store::{OpenError, Store},
 };
 use directory::{Cluster, Directory};
+pub use hosted::Hosted;
 
 /// How long requests may go on after the process was asked to end.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long to wait before Docker is asked again whether it runs.
 const DOCKER_RETRY: Duration = Duration::from_secs(1);
+const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
 /// The node's name: a cluster of this kind has one.
 const NODE: &str = "slipway";
 
@@ -35,6 +39,8 @@ pub struct Options {
     /// Serve the API and the registry alone: no controllers and no node, so that nothing happens to objects but what
     /// clients do to them.
     pub api_only: bool,
+    /// Serve in the place of k3s, in a container.
+    pub hosted: Option<Hosted>,
 }
 
 /// Why serving failed.
@@ -116,8 +122,14 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
     // What a killed process announced is no longer so.
     directory.withdraw();
     let mut cluster = directory.cluster()?;
-    let api_listener = bind(options.api_port.or(cluster.api_port), "API server").await?;
-    let registry_listener = bind(options.registry_port.or(cluster.registry_port), "image registry").await?;
+    let hosted = options.hosted.as_ref();
+    let webhook = hosted.map(Hosted::webhook).transpose()?.flatten();
+    let api_listener = match hosted {
+        // Whoever publishes the container's port says to whom.
+        Some(hosted) => bind([0, 0, 0, 0], Some(hosted.port()), "API server").await?,
+        None => bind(LOOPBACK, options.api_port.or(cluster.api_port), "API server").await?,
+    };
+    let registry_listener = bind(LOOPBACK, options.registry_port.or(cluster.registry_port), "image registry").await?;
     let (api_address, registry_address) = (address(&api_listener)?, address(&registry_listener)?);
     cluster.api_port = Some(api_address.port());
     cluster.registry_port = Some(registry_address.port());
@@ -129,7 +141,12 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
     let acceptor = authority.acceptor()?;
     let store = Store::open(&directory.file("store.redb"))?;
     let closed = store.closed();
-    let server = api::Server::new(store, api::Options { ca_certificate: authority.certificate.clone() });
+    let options_of_api = api::Options {
+        ca_certificate: authority.certificate.clone(),
+        admin_token: token.clone(),
+        signer: tls::signer(&directory)?,
+    };
+    let server = api::Server::new(store, options_of_api);
     // Docker takes its time to make a network; the first objects are made meanwhile.
     let ((), service_cidr) = tokio::join!(api::bootstrap(&server), service_cidr(&options, &cluster));
     let service_cidr = service_cidr?;
@@ -141,20 +158,30 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
 
     let router = api::router(Arc::clone(&server));
     let stop = CancellationToken::new();
-    let public = authenticate::required(router.clone(), &token);
+    let public = authenticate::required(router.clone(), &server, webhook);
     let serving_api = tokio::spawn(listener::serve(api_listener, Some(acceptor), public, stop.clone()));
     let images = registry::router(&directory.file("registry"));
     let serving_images = tokio::spawn(listener::serve(registry_listener, None, images, stop.clone()));
     let mut working = tokio::task::JoinSet::new();
     if !options.api_only {
         working.spawn(api::refurnish(Arc::clone(&server)));
+        working.spawn(api::aggregate(Arc::clone(&server)));
         working.spawn(controllers::run(api::client(&router, "kube-controller-manager")));
-        let node =
-            node(Arc::clone(&server), router.clone(), cluster.id.clone(), service_cidr, options.directory.clone());
-        working.spawn(node);
+        let subnet = kubelet::Subnet::of_services(&service_cidr).ok_or_else(|| Error::State {
+            path: directory.file("cluster.json"),
+            reason: format!("{service_cidr} is not a range of this program's"),
+        })?;
+        let mut node = kubelet::Options::new(NODE, &cluster.id, &options.directory, subnet);
+        if let Some(hosted) = hosted {
+            node = hosted.node(node)?;
+        }
+        working.spawn(self::node(Arc::clone(&server), router.clone(), node, hosted.is_some()));
     }
 
     directory.announce(&cluster, &authority.certificate, &token)?;
+    if let Some(hosted) = hosted {
+        hosted.announce(&directory, &authority.certificate)?;
+    }
     tracing::info!(api = %api_address, registry = %registry_address, "serving");
     shutdown.await;
 
@@ -172,6 +199,12 @@ pub async fn serve(options: Options, shutdown: impl Future<Output = ()>) -> Resu
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
+    if hosted.is_some()
+        && let Ok(docker) = connect().await
+        && let Err(error) = hosted::clear(&docker, &cluster.id, &options.directory).await
+    {
+        tracing::warn!(error, "some of the cluster's containers are left behind");
+    }
     Ok(())
 }
 
@@ -186,7 +219,7 @@ async fn service_cidr(options: &Options, cluster: &Cluster) -> Result<String, Er
 }
 
 /// The part that needs Docker, which may not be there yet: the API is served without it.
-async fn node(server: Arc<api::Server>, router: axum::Router, id: String, service_cidr: String, directory: PathBuf) {
+async fn node(server: Arc<api::Server>, router: axum::Router, options: kubelet::Options, hosted: bool) {
     let mut told = false;
     let docker = loop {
         match connect().await {
@@ -199,12 +232,11 @@ async fn node(server: Arc<api::Server>, router: axum::Router, id: String, servic
         }
         tokio::time::sleep(DOCKER_RETRY).await;
     };
-    let Some(subnet) = kubelet::Subnet::of_services(&service_cidr) else {
-        tracing::error!(cidr = service_cidr, "pods cannot run: the service range is not one of this program's");
-        return;
-    };
-    server.attach(api::Node { docker: docker.clone(), cluster_id: id.clone() });
-    let options = kubelet::Options::new(NODE, id, directory, subnet);
+    while hosted && let Err(error) = hosted::join(&docker, &options.cluster_id).await {
+        tracing::warn!(error, "pods cannot be reached yet");
+        tokio::time::sleep(DOCKER_RETRY).await;
+    }
+    server.attach(api::Node { docker: docker.clone(), cluster_id: options.cluster_id.clone() });
     let kubelet = kubelet::run(api::client(&router, "kubelet"), docker.clone(), options.clone());
     let proxy = proxy::run(api::client(&router, "kube-proxy"), docker, options);
     tokio::join!(kubelet, proxy);
@@ -214,8 +246,8 @@ async fn connect() -> Result<bollard::Docker, bollard::errors::Error> {
     bollard::Docker::connect_with_local_defaults()?.negotiate_version().await
 }
 
-async fn bind(port: Option<u16>, purpose: &'static str) -> Result<TcpListener, Error> {
-    let address = SocketAddr::from(([127, 0, 0, 1], port.unwrap_or(0)));
+async fn bind(host: [u8; 4], port: Option<u16>, purpose: &'static str) -> Result<TcpListener, Error> {
+    let address = SocketAddr::from((host, port.unwrap_or(0)));
     TcpListener::bind(address).await.map_err(|source| match (source.kind(), port) {
         (io::ErrorKind::AddrInUse, Some(port)) => Error::PortTaken { port, purpose },
         _ => Error::Io { doing: "listen on", path: address.to_string().into(), source },

@@ -14,9 +14,11 @@ use rustls::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{Error, directory::Directory};
+use crate::access::Signer;
 
 const CERTIFICATE: &str = "pki/ca.crt";
 const KEY: &str = "pki/ca.key";
+const ACCOUNTS: &str = "pki/sa.key";
 /// By what names pods and the host call the API server.
 const NAMES: [&str; 5] =
     ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
@@ -65,6 +67,20 @@ impl Authority {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
+}
+
+/// What signs the tokens of service accounts, made at the first start.
+pub(super) fn signer(directory: &Directory) -> Result<Signer, Error> {
+    let broken = |reason: String| Error::State { path: directory.file(ACCOUNTS), reason };
+    let key = match directory.read(ACCOUNTS)? {
+        Some(pem) => KeyPair::from_pem(&pem).map_err(|error| broken(format!("it holds no key ({error})")))?,
+        None => {
+            let key = KeyPair::generate().map_err(certificate)?;
+            directory.write(ACCOUNTS, &key.serialize_pem())?;
+            key
+        }
+    };
+    Signer::new(&key.serialize_der()).map_err(broken)
 }
 
 /// The authority's own certificate; the issuer of the server's is told by the same.

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use crate::fake_node::{self, Behaviour};
 
 /// An API server and a node. Its files go with it.
-struct Cluster {
+pub(crate) struct Cluster {
     router: axum::Router,
     client: Client,
     directory: PathBuf,
@@ -41,11 +41,14 @@ impl Drop for Cluster {
 }
 
 impl Cluster {
-    async fn start(behaviour: Behaviour) -> Self {
+    pub(crate) async fn start(behaviour: Behaviour) -> Self {
         let directory = std::env::temp_dir().join(format!("localkube-controllers-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir_all(&directory).unwrap();
         let store = Store::open(&directory.join("store.redb")).unwrap();
-        let server = api::Server::new(store, api::Options { ca_certificate: "none".into() });
+        let key = rcgen::KeyPair::generate().unwrap().serialize_der();
+        let signer = localkube::access::Signer::new(&key).unwrap();
+        let options = api::Options { ca_certificate: "none".into(), admin_token: "none".into(), signer };
+        let server = api::Server::new(store, options);
         server.set_service_cidr("10.96.0.0/17");
         api::bootstrap(&server).await;
         let router = api::router(Arc::clone(&server));
@@ -54,18 +57,18 @@ impl Cluster {
         Self { router, client, directory, node }
     }
 
-    fn control(&self) -> JoinHandle<()> {
+    pub(crate) fn control(&self) -> JoinHandle<()> {
         tokio::spawn(controllers::run(api::client(&self.router, "kube-controller-manager")))
     }
 
-    fn api<K>(&self) -> Api<K>
+    pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     {
         Api::namespaced(self.client.clone(), "default")
     }
 
-    async fn create<K>(&self, object: Value) -> K
+    pub(crate) async fn create<K>(&self, object: Value) -> K
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
             + serde::Serialize
@@ -76,7 +79,7 @@ impl Cluster {
         self.api::<K>().create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap()
     }
 
-    async fn pods(&self) -> Vec<Pod> {
+    pub(crate) async fn pods(&self) -> Vec<Pod> {
         self.api::<Pod>().list(&ListParams::default()).await.unwrap().items
     }
 
@@ -102,7 +105,7 @@ impl Cluster {
     }
 }
 
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !holds().await {
         assert!(Instant::now() < deadline, "still not: {what}");

@@ -102,6 +102,16 @@ async fn deletion() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn policy_access_and_tokens() {
+    replay_with_pods("policy").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn discovery_and_custom_resources() {
+    replay_without_pods("discovery-and-crds").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_and_watches() {
     replay_with_pods("lists-and-watches").await;
 }

@@ -33,7 +33,37 @@ fn main() {
         "exists" => exit(i32::from(!fs::exists(argument(1)).unwrap())),
         "get" => print!("{}", get(argument(1))),
         "serve" => serve(argument(1)),
+        "echo" => echo(),
         other => panic!("what is {other:?}?"),
+    }
+}
+
+/// Port 9000 sends back what it gets, 9001 how much it got once that ends, 9002 the same as 9000 for the pod alone.
+fn echo() {
+    let counter = TcpListener::bind("0.0.0.0:9001").unwrap();
+    thread::spawn(move || {
+        for stream in counter.incoming() {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                let count = std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
+                stream.write_all(count.to_string().as_bytes())
+            });
+        }
+    });
+    let local = TcpListener::bind("127.0.0.1:9002").unwrap();
+    thread::spawn(move || back(&local));
+    let listener = TcpListener::bind("0.0.0.0:9000").unwrap();
+    println!("listening");
+    back(&listener);
+}
+
+fn back(listener: &TcpListener) {
+    for stream in listener.incoming() {
+        let stream = stream.unwrap();
+        thread::spawn(move || {
+            let _ = std::io::copy(&mut &stream, &mut &stream);
+            stream.shutdown(std::net::Shutdown::Write)
+        });
     }
 }
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{request::Call, respond};
-use crate::{resource::Resource, status::Status};
+use crate::{custom::Custom, resource::Resource, status::Status};
 
 /// Column definitions by storage resource; see `localkube/openapi/generate.py`.
 const COLUMNS: &str = include_str!("../../../openapi/columns.json");
@@ -32,7 +32,11 @@ pub(super) fn of_objects(call: &Call, objects: &[Value], metadata: Value) -> Res
     }
     let now = Timestamp::now();
     let row = |object: &Value| {
-        let mut row = json!({"cells": cells::of(&call.resource, object, now)});
+        let cells = match &call.resource.custom {
+            Some(custom) => custom_cells(custom, object, now),
+            None => cells::of(&call.resource, object, now),
+        };
+        let mut row = json!({"cells": cells});
         if let Some(conditions) = pod::conditions(&call.resource, object) {
             row["conditions"] = conditions;
         }
@@ -55,5 +59,14 @@ pub(super) fn of_objects(call: &Call, objects: &[Value], metadata: Value) -> Res
 fn columns(resource: &Resource) -> Value {
     static PARSED: OnceLock<HashMap<String, Value>> = OnceLock::new();
     let columns = PARSED.get_or_init(|| serde_json::from_str(COLUMNS).expect("a test parses the file"));
-    columns.get(&resource.storage).or_else(|| columns.get("*")).cloned().unwrap_or_default()
+    let found = columns.get(&resource.storage).or_else(|| columns.get("*")).cloned().unwrap_or_default();
+    let Some(custom) = &resource.custom else { return found };
+    let name = found.as_array().into_iter().flatten().take(1).cloned();
+    name.chain(custom.columns.iter().map(|column| column.head.clone())).collect()
+}
+
+/// The name, and what the definition shows of an object.
+fn custom_cells(custom: &Custom, object: &Value, now: Timestamp) -> Value {
+    let name = [object["metadata"]["name"].clone()].into_iter();
+    name.chain(custom.columns.iter().map(|column| column.cell(object, |time| words::age(time, now)))).collect()
 }

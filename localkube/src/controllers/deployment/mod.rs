@@ -13,10 +13,7 @@ use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
     core::v1::Pod,
 };
-use kube::{
-    ResourceExt,
-    api::{Patch, PropagationPolicy},
-};
+use kube::{ResourceExt, api::PropagationPolicy};
 
 use self::{
     decide::{Resize, Sets},
@@ -26,8 +23,7 @@ use super::{
     cache::{Change, Handler},
     context::{self, Context},
     events::{Recorder, Severity},
-    owners::{self, Claim},
-    pods,
+    frame, owners, pods,
     queue::{Key, Queue},
 };
 
@@ -46,28 +42,12 @@ impl Controller {
     }
 
     pub(super) fn on_deployment(&self) -> Handler<Deployment> {
-        let queue = self.queue.clone();
-        Box::new(move |change| {
-            if let Change::Applied { new, .. } = change {
-                queue.add((new.namespace().unwrap_or_default(), new.name_any()));
-            }
-        })
+        frame::own(&self.queue)
     }
 
     pub(super) fn on_replica_set(&self) -> Handler<ReplicaSet> {
         let this = self.clone();
-        Box::new(move |change| match change {
-            Change::Applied { old, new } => {
-                this.set_changed(new);
-                if let Some(old) = old
-                    && old.metadata.owner_references != new.metadata.owner_references
-                {
-                    this.set_changed(old);
-                }
-            }
-            Change::Deleted(set) => this.set_changed(set),
-            Change::Relisted => {}
-        })
+        frame::dependents(move |set| this.set_changed(set))
     }
 
     fn set_changed(&self, set: &ReplicaSet) {
@@ -102,11 +82,7 @@ impl Controller {
         self.context.caches.deployments.ready().await;
         self.context.caches.replica_sets.ready().await;
         self.context.caches.pods.ready().await;
-        loop {
-            let key = self.queue.next().await;
-            let result = self.sync(&key).await;
-            self.queue.done("deployment", key, result);
-        }
+        frame::work("deployment", self.queue.clone(), self, |this, key| async move { this.sync(&key).await }).await;
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<()> {
@@ -118,7 +94,8 @@ impl Controller {
             self.recorder.record(&*cached, Severity::Warning, "SelectingAll", message);
             return Ok(());
         }
-        let mut sets = Sets::of(&cached, self.claim(&cached).await?);
+        let candidates = self.context.caches.replica_sets.list(&key.0);
+        let mut sets = Sets::of(&cached, frame::claim(&self.context, &*cached, &spec.selector, candidates).await?);
         let mut deployment = (*cached).clone();
         if cached.metadata.deletion_timestamp.is_some() {
             deployment.status = Some(status::counted(&deployment, &sets, &now));
@@ -183,32 +160,6 @@ impl Controller {
         self.context.caches.pods.list(&namespace).iter().any(|pod| {
             !pods::is_terminal(pod) && owners::controller_of(&**pod).is_some_and(|owner| old.contains(&owner.uid))
         })
-    }
-
-    async fn claim(&self, deployment: &Deployment) -> kube::Result<Vec<Arc<ReplicaSet>>> {
-        let Some(spec) = &deployment.spec else { return Ok(Vec::new()) };
-        let namespace = deployment.namespace().unwrap_or_default();
-        let api = self.context.api::<ReplicaSet>(&namespace);
-        let mut ours = Vec::new();
-        for set in self.context.caches.replica_sets.list(&namespace) {
-            let claim = owners::claim(deployment, &spec.selector, &*set);
-            let patch = match claim {
-                Claim::Foreign => continue,
-                Claim::Ours => {
-                    ours.push(set);
-                    continue;
-                }
-                Claim::Adopt => owners::adoption(deployment, &*set),
-                Claim::Release => owners::release(deployment, &*set),
-            };
-            match api.patch(&set.name_any(), &context::patch(), &Patch::Strategic(patch)).await {
-                Ok(set) if claim == Claim::Adopt => ours.push(Arc::new(set)),
-                Ok(_) => {}
-                Err(error) if matches!(context::code(&error), 404 | 409 | 422) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(ours)
     }
 
     /// Brings the annotations of the present template's ReplicaSet up to date, if there is one.

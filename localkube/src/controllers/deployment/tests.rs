@@ -169,9 +169,9 @@ fn old_revisions_beyond_the_limit_are_forgotten_if_nothing_runs_of_them() {
 fn the_hash_is_short_pronounceable_by_nobody_and_moved_by_a_collision() {
     let deployment = deployment(1, json!({}), 1);
     let template = &deployment.spec.as_ref().unwrap().template;
-    let hash = template::hash(template, None);
+    let hash = crate::controllers::hash::hash(template, None);
     assert!(hash.bytes().all(|byte| b"bcdfghjklmnpqrstvwxz2456789".contains(&byte)) && (6..=10).contains(&hash.len()));
-    assert_ne!(hash, template::hash(template, Some(1)));
+    assert_ne!(hash, crate::controllers::hash::hash(template, Some(1)));
     assert!(template::matches(&deployment, &template::replica_set(&deployment)));
 }
 

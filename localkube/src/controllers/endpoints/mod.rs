@@ -18,7 +18,7 @@ use self::slices::Write;
 use super::{
     cache::{Change, Handler},
     context::{self, Context},
-    owners,
+    frame, owners,
     queue::{Key, Queue},
 };
 
@@ -38,21 +38,11 @@ impl Controller {
     }
 
     pub(super) fn on_service(&self) -> Handler<Service> {
-        let queue = self.queue.clone();
-        Box::new(move |change| {
-            if let Change::Applied { new: service, .. } | Change::Deleted(service) = change {
-                queue.add((service.namespace().unwrap_or_default(), service.name_any()));
-            }
-        })
+        frame::own(&self.queue)
     }
 
     pub(super) fn on_endpoints(&self) -> Handler<Endpoints> {
-        let queue = self.queue.clone();
-        Box::new(move |change| {
-            if let Change::Applied { new: endpoints, .. } | Change::Deleted(endpoints) = change {
-                queue.add((endpoints.namespace().unwrap_or_default(), endpoints.name_any()));
-            }
-        })
+        frame::own(&self.queue)
     }
 
     pub(super) fn on_slice(&self) -> Handler<EndpointSlice> {
@@ -68,18 +58,7 @@ impl Controller {
 
     pub(super) fn on_pod(&self) -> Handler<Pod> {
         let this = self.clone();
-        Box::new(move |change| match change {
-            Change::Applied { old, new } => {
-                if let Some(old) = old
-                    && old.metadata.labels != new.metadata.labels
-                {
-                    this.pod_changed(old);
-                }
-                this.pod_changed(new);
-            }
-            Change::Deleted(pod) => this.pod_changed(pod),
-            Change::Relisted => {}
-        })
+        frame::dependents(move |pod| this.pod_changed(pod))
     }
 
     fn pod_changed(&self, pod: &Pod) {
@@ -101,11 +80,7 @@ impl Controller {
         caches.pods.ready().await;
         caches.endpoint_slices.ready().await;
         caches.endpoints.ready().await;
-        loop {
-            let key = self.queue.next().await;
-            let result = self.sync(&key).await;
-            self.queue.done("endpoints", key, result);
-        }
+        frame::work("endpoints", self.queue.clone(), self, |this, key| async move { this.sync(&key).await }).await;
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<()> {

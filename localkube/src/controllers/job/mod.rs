@@ -19,6 +19,7 @@ use super::{
     context::{self, Context},
     events::{Recorder, Severity},
     expectations::{self, Expectations},
+    frame::{self, Deleter, key},
     owners, pods,
     queue::{Key, Queue},
 };
@@ -39,37 +40,17 @@ impl Controller {
     }
 
     pub(super) fn on_job(&self) -> Handler<Job> {
-        let this = self.clone();
-        Box::new(move |change| match change {
-            Change::Applied { new, .. } => this.queue.add((new.namespace().unwrap_or_default(), new.name_any())),
-            Change::Deleted(job) => this.expectations.forget(&job.uid().unwrap_or_default()),
-            Change::Relisted => {}
-        })
+        frame::own_expecting(&self.queue, &self.expectations)
     }
 
     pub(super) fn on_pod(&self) -> Handler<Pod> {
-        let this = self.clone();
-        Box::new(move |change| {
-            let (pod, going) = match change {
-                Change::Applied { new, .. } => (new, new.metadata.deletion_timestamp.is_some()),
-                Change::Deleted(pod) => (pod, true),
-                Change::Relisted => return this.expectations.relisted(),
-            };
-            if let Some(owner) = owners::controller_of(&**pod).filter(|owner| owner.kind == "Job") {
-                this.expectations.observe(&owner.uid, &pod.uid().unwrap_or_default(), going);
-                this.queue.add((pod.namespace().unwrap_or_default(), owner.name.clone()));
-            }
-        })
+        frame::expected_pods("Job", &self.queue, &self.expectations)
     }
 
     pub(super) async fn run(self) {
         self.context.caches.jobs.ready().await;
         self.context.caches.pods.ready().await;
-        loop {
-            let key = self.queue.next().await;
-            let result = self.sync(&key).await;
-            self.queue.done("job", key, result);
-        }
+        frame::work("job", self.queue.clone(), self, |this, key| async move { this.sync(&key).await }).await;
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<()> {
@@ -88,17 +69,8 @@ impl Controller {
         // Names first, then finalizers: killed in between, the names say what was counted.
         self.publish(&job, &plan).await?;
         self.release(key, &plan.release).await?;
-        for pod in &plan.delete {
-            self.expectations.deleting(&uid, &pod.uid().unwrap_or_default());
-            let api = self.context.api::<Pod>(&key.0);
-            let parameters = context::delete(pod.uid(), PropagationPolicy::Background);
-            if let Err(error) = context::gone_is_fine(api.delete(&pod.name_any(), &parameters).await) {
-                self.expectations.not_deleted(&uid, &pod.uid().unwrap_or_default());
-                return Err(error);
-            }
-            let message = format!("Deleted pod: {}", pod.name_any());
-            self.recorder.record(&*job, Severity::Normal, "SuccessfulDelete", message);
-        }
+        let Self { context, recorder, expectations, .. } = self;
+        Deleter { context, recorder, expectations, owner: &*job }.delete(&plan.delete).await?;
         self.create(&job, &uid, plan.create).await?;
         if let Some(seconds) = plan.again {
             self.queue.add_after(key.clone(), Duration::from_secs(seconds));

@@ -150,7 +150,7 @@ pub(super) fn status(
 }
 
 /// In how many seconds the next ready pod becomes available, if one is waiting for `minReadySeconds`.
-pub(super) fn next_available(active: &[Arc<Pod>], min_ready_seconds: i32, now: Timestamp) -> Option<u64> {
+pub(crate) fn next_available(active: &[Arc<Pod>], min_ready_seconds: i32, now: Timestamp) -> Option<u64> {
     let waiting = active.iter().filter(|pod| !pods::is_available(pod, min_ready_seconds, now));
     let left = waiting.filter_map(|pod| {
         let since = pods::ready_since(pod)?;

@@ -12,19 +12,17 @@ use k8s_openapi::api::{
     apps::v1::{ReplicaSet, ReplicaSetStatus},
     core::v1::Pod,
 };
-use kube::{
-    ResourceExt,
-    api::{Patch, PropagationPolicy},
-};
+use kube::ResourceExt;
 
+pub(super) use self::decide::next_available;
 use self::decide::{Failure, Scale};
 use super::{
     cache::{Change, Handler},
     context::{self, Context},
     events::{Recorder, Severity},
     expectations::{self, Expectations},
-    owners::{self, Claim},
-    pods,
+    frame::{self, Deleter, key},
+    owners, pods,
     queue::{Key, Queue},
 };
 
@@ -48,12 +46,7 @@ impl Controller {
     }
 
     pub(super) fn on_replica_set(&self) -> Handler<ReplicaSet> {
-        let this = self.clone();
-        Box::new(move |change| match change {
-            Change::Applied { new, .. } => this.queue.add(key(new)),
-            Change::Deleted(set) => this.expectations.forget(&set.uid().unwrap_or_default()),
-            Change::Relisted => {}
-        })
+        frame::own_expecting(&self.queue, &self.expectations)
     }
 
     pub(super) fn on_pod(&self) -> Handler<Pod> {
@@ -71,7 +64,7 @@ impl Controller {
             Change::Deleted(pod) => this.pod_changed(pod, true),
             Change::Relisted => {
                 this.expectations.relisted();
-                this.context.caches.replica_sets.all().iter().for_each(|set| this.queue.add(key(set)));
+                this.context.caches.replica_sets.all().iter().for_each(|set| this.queue.add(key(&**set)));
             }
         })
     }
@@ -87,7 +80,7 @@ impl Controller {
             None => {
                 for set in self.context.caches.replica_sets.list(&namespace) {
                     if set.spec.as_ref().is_some_and(|spec| owners::selects(&spec.selector, pod.labels())) {
-                        self.queue.add(key(&set));
+                        self.queue.add(key(&*set));
                     }
                 }
             }
@@ -97,11 +90,7 @@ impl Controller {
     pub(super) async fn run(self) {
         self.context.caches.replica_sets.ready().await;
         self.context.caches.pods.ready().await;
-        loop {
-            let key = self.queue.next().await;
-            let result = self.sync(&key).await;
-            self.queue.done("replicaset", key, result);
-        }
+        frame::work("replicaset", self.queue.clone(), self, |this, key| async move { this.sync(&key).await }).await;
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<()> {
@@ -115,16 +104,15 @@ impl Controller {
         }
         let may_act = met && set.metadata.deletion_timestamp.is_none();
         let all = self.context.caches.pods.list(&key.0);
-        let mut active = self.claim(&set, &all).await?;
+        let candidates = all.iter().filter(|pod| pods::is_active(pod)).cloned().collect();
+        let mut active = frame::claim(&self.context, &*set, &spec.selector, candidates).await?;
         let mut result = Ok(());
         if may_act {
             let related = self.related(&set, &all);
             result = match decide::scale(spec.replicas.unwrap_or(1), &active, &related, Timestamp::now()) {
                 Scale::Right => Ok(()),
                 Scale::Create(count) => self.create(&set, &uid, count).await.map_err(|error| ("FailedCreate", error)),
-                Scale::Delete(surplus) => {
-                    self.delete(&set, &uid, &surplus).await.map_err(|error| ("FailedDelete", error))
-                }
+                Scale::Delete(surplus) => self.delete(&set, &surplus).await.map_err(|error| ("FailedDelete", error)),
             };
         }
         // A status that still counts pods on their way out would let a rollout count on them.
@@ -141,38 +129,11 @@ impl Controller {
         self.publish(&set, status).await?;
         let min_ready = spec.min_ready_seconds.unwrap_or(0);
         if min_ready > 0
-            && let Some(seconds) = decide::next_available(&active, min_ready, Timestamp::now())
+            && let Some(seconds) = next_available(&active, min_ready, Timestamp::now())
         {
             self.queue.add_after(key.clone(), Duration::from_secs(seconds));
         }
         result.map_err(|(_, error)| error)
-    }
-
-    /// The active pods that are the ReplicaSet's, after it took and let go what it must.
-    async fn claim(&self, set: &ReplicaSet, all: &[Arc<Pod>]) -> kube::Result<Vec<Arc<Pod>>> {
-        let Some(spec) = &set.spec else { return Ok(Vec::new()) };
-        let api = self.context.api::<Pod>(&set.namespace().unwrap_or_default());
-        let mut ours = Vec::new();
-        for pod in all.iter().filter(|pod| pods::is_active(pod)) {
-            let patch = match owners::claim(set, &spec.selector, &**pod) {
-                Claim::Foreign => continue,
-                Claim::Ours => {
-                    ours.push(pod.clone());
-                    continue;
-                }
-                Claim::Adopt => owners::adoption(set, &**pod),
-                Claim::Release => owners::release(set, &**pod),
-            };
-            let adopted = patch["metadata"]["ownerReferences"][0]["$patch"].is_null();
-            match api.patch(&pod.name_any(), &context::patch(), &Patch::Strategic(patch)).await {
-                Ok(pod) if adopted => ours.push(Arc::new(pod)),
-                Ok(_) => {}
-                // Gone, or another object of that name: the watch will tell.
-                Err(error) if matches!(context::code(&error), 404 | 409 | 422) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(ours)
     }
 
     /// The active pods of all ReplicaSets with the same owner: those on crowded nodes go first.
@@ -223,30 +184,9 @@ impl Controller {
         Ok(())
     }
 
-    async fn delete(&self, set: &ReplicaSet, uid: &str, surplus: &[Arc<Pod>]) -> kube::Result<()> {
-        let api = self.context.api::<Pod>(&set.namespace().unwrap_or_default());
-        let attempts = surplus.iter().map(|pod| async {
-            let (name, pod_uid) = (pod.name_any(), pod.uid().unwrap_or_default());
-            self.expectations.deleting(uid, &pod_uid);
-            let parameters = context::delete(pod.uid(), PropagationPolicy::Background);
-            match api.delete(&name, &parameters).await {
-                Ok(_) => {
-                    let message = format!("Deleted pod: {name}");
-                    self.recorder.record(set, Severity::Normal, "SuccessfulDelete", message);
-                    Ok(())
-                }
-                Err(error) => {
-                    self.expectations.not_deleted(uid, &pod_uid);
-                    if matches!(context::code(&error), 404 | 409) {
-                        return Ok(());
-                    }
-                    let message = format!("Error deleting: {}", context::words(&error));
-                    self.recorder.record(set, Severity::Warning, "FailedDelete", message);
-                    Err(error)
-                }
-            }
-        });
-        join_all(attempts).await.into_iter().collect()
+    async fn delete(&self, set: &ReplicaSet, surplus: &[Arc<Pod>]) -> kube::Result<()> {
+        let Self { context, recorder, expectations, .. } = self;
+        Deleter { context, recorder, expectations, owner: set }.delete(surplus).await
     }
 
     async fn publish(&self, set: &ReplicaSet, status: ReplicaSetStatus) -> kube::Result<()> {
@@ -258,8 +198,4 @@ impl Controller {
         let api = self.context.api::<ReplicaSet>(&set.namespace().unwrap_or_default());
         context::gone_is_fine(api.replace_status(&set.name_any(), &context::write(), &updated).await)
     }
-}
-
-fn key(set: &ReplicaSet) -> Key {
-    (set.namespace().unwrap_or_default(), set.name_any())
 }

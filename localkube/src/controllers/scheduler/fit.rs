@@ -41,11 +41,18 @@ pub(super) fn misfit_of(pod: &Pod, node: &Node, present: &[Arc<Pod>]) -> Option<
         .or_else(|| pod_affinity(pod, spec, node, present))
 }
 
+/// Whether the node takes the pod, were it empty.
+pub(crate) fn suits(pod: &Pod, node: &Node) -> bool {
+    let Some(spec) = &pod.spec else { return false };
+    unschedulable(spec, node).or_else(|| taints(spec, node)).or_else(|| node_affinity(spec, node)).is_none()
+}
+
 fn tolerations(spec: &PodSpec) -> &[Toleration] {
     spec.tolerations.as_deref().unwrap_or_default()
 }
 
-fn tolerates(tolerations: &[Toleration], taint: &Taint) -> bool {
+/// Whether one of the tolerations bears the taint.
+pub(crate) fn tolerates(tolerations: &[Toleration], taint: &Taint) -> bool {
     tolerations.iter().any(|toleration| {
         let effect = toleration.effect.as_deref().unwrap_or_default();
         let key = toleration.key.as_deref().unwrap_or_default();
@@ -267,6 +274,14 @@ pub(super) fn on_node<'a>(pods: impl Iterator<Item = &'a Arc<Pod>>, node: &str) 
         pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node) && !pods::is_terminal(pod)
     };
     pods.filter(|pod| here(pod)).cloned().collect()
+}
+
+/// Why no node was looked at.
+pub(super) fn explain_early(reason: &str, nodes: usize) -> String {
+    format!(
+        "0/{nodes} nodes are available: {reason}. no new claims to deallocate, \
+         preemption: 0/{nodes} nodes are available: {nodes} Preemption is not helpful for scheduling."
+    )
 }
 
 /// Why no node takes the pod, as the PodScheduled condition and the event say it.

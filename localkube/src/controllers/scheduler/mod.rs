@@ -1,5 +1,6 @@
 //! The scheduler: binds each pod to a node that takes it.
 
+mod claims;
 mod fit;
 #[cfg(test)]
 mod tests;
@@ -9,17 +10,19 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use k8s_openapi::api::core::v1::{Binding, Node, ObjectReference, Pod};
+use k8s_openapi::api::core::v1::{Binding, Node, ObjectReference, PersistentVolumeClaim, Pod};
 use kube::{
     ResourceExt,
     api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
+pub(super) use self::fit::{suits, tolerates};
 use super::{
     cache::{Change, Handler},
     context::{self, Context},
     events::{Recorder, Severity},
+    frame::{self, key},
     pods,
     queue::{Key, Queue},
 };
@@ -61,7 +64,7 @@ impl Scheduler {
                         old.spec == new.spec && old.metadata.labels == new.metadata.labels && !pods::is_terminal(new)
                     });
                     if !same {
-                        this.queue.add(key(new));
+                        this.queue.add(key(&**new));
                     }
                 }
                 if pods::is_terminal(new) && old.as_ref().is_some_and(|old| !pods::is_terminal(old)) {
@@ -92,6 +95,12 @@ impl Scheduler {
         })
     }
 
+    /// A pod is placed when its claims are bound.
+    pub(super) fn on_claim(&self) -> Handler<PersistentVolumeClaim> {
+        let this = self.clone();
+        frame::dependents(move |_| this.retry_all())
+    }
+
     fn forget(&self, pod: &Pod) {
         let mut assumed = self.assumed.lock().unwrap_or_else(PoisonError::into_inner);
         assumed.remove(&pod.uid().unwrap_or_default());
@@ -99,17 +108,15 @@ impl Scheduler {
 
     fn retry_all(&self) {
         let waiting = self.context.caches.pods.all();
-        waiting.iter().filter(|pod| !is_bound(pod)).for_each(|pod| self.queue.add(key(pod)));
+        waiting.iter().filter(|pod| !is_bound(pod)).for_each(|pod| self.queue.add(key(&**pod)));
     }
 
     pub(super) async fn run(self) {
         self.context.caches.pods.ready().await;
         self.context.caches.nodes.ready().await;
-        loop {
-            let key = self.queue.next().await;
-            let result = self.sync(&key).await;
-            self.queue.done("scheduler", key, result);
-        }
+        self.context.caches.claims.ready().await;
+        self.context.caches.storage_classes.ready().await;
+        frame::work("scheduler", self.queue.clone(), self, |this, key| async move { this.sync(&key).await }).await;
     }
 
     async fn sync(&self, key: &Key) -> kube::Result<()> {
@@ -120,6 +127,13 @@ impl Scheduler {
         if is_bound(&pod) || !ours || gated || !pods::is_active(&pod) || self.is_assumed(&pod) {
             return Ok(());
         }
+        let unbound = match claims::unbound(&self.context, &pod) {
+            Ok(unbound) => unbound,
+            Err(message) => {
+                let nodes = self.context.caches.nodes.all().len();
+                return self.refuse(&pod, fit::explain_early(&message, nodes)).await;
+            }
+        };
         let mut misfits = Vec::new();
         let mut best: Option<(usize, String)> = None;
         let placed = self.placed();
@@ -136,6 +150,8 @@ impl Scheduler {
             }
         }
         match best {
+            // The pod comes again when they are bound.
+            Some((_, node)) if !unbound.is_empty() => claims::select(&self.context, &unbound, &node).await,
             Some((_, node)) => self.bind(&pod, &node).await,
             None => self.refuse(&pod, fit::explain(&misfits)).await,
         }
@@ -213,8 +229,4 @@ impl Scheduler {
 
 fn is_bound(pod: &Pod) -> bool {
     pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).is_some_and(|node| !node.is_empty())
-}
-
-fn key(pod: &Pod) -> Key {
-    (pod.namespace().unwrap_or_default(), pod.name_any())
 }

@@ -12,6 +12,7 @@ use std::{
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Event, Service},
+    networking::v1::Ingress,
 };
 use kube::{
     Api,
@@ -238,4 +239,64 @@ async fn free_node_port() -> u16 {
         }
     }
     panic!("every node port is taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingress_serves_by_host_and_path_while_pods_are_replaced() {
+    let cluster = Cluster::start().await;
+    let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), "default");
+    let services: Api<Service> = Api::namespaced(cluster.client.clone(), "default");
+    let ingresses: Api<Ingress> = Api::namespaced(cluster.client.clone(), "default");
+    let service = json!({"metadata": {"name": "web"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}});
+    services.create(&PostParams::default(), &serde_json::from_value(service).unwrap()).await.unwrap();
+    let path = |path: &str, service: &str, port: Value| json!({"path": path, "pathType": "Prefix", "backend": {"service": {"name": service, "port": port}}});
+    let paths = [path("/", "web", json!({"name": "http"})), path("/none", "nothing", json!({"number": 80}))];
+    let ingress = json!({"metadata": {"name": "web"}, "spec": {"rules": [{"host": "test", "http": {"paths": paths}}]}});
+    ingresses.create(&PostParams::default(), &serde_json::from_value(ingress).unwrap()).await.unwrap();
+    let first = serde_json::from_value(deployment(&cluster.image, "one")).unwrap();
+    deployments.create(&PostParams::default(), &first).await.unwrap();
+    let port = async || {
+        let found = serde_json::to_value(ingresses.get("web").await.unwrap()).unwrap();
+        let address = &found["status"]["loadBalancer"]["ingress"][0];
+        (address["ip"] == "127.0.0.1").then(|| address["ports"][0]["port"].as_u64().unwrap())
+    };
+    until("the ingress has an address", async || port().await.is_some()).await;
+    let port = u16::try_from(port().await.unwrap()).unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    until("the ingress answers", async || request(&mut None, address, false).await.is_ok()).await;
+    for (host, path, status) in [("other", "/", 404), ("test", "/none", 503), ("test", "/more", 200)] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let text = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host}{path}: {answer}");
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|number| {
+            let stop = Arc::clone(&stop);
+            tokio::spawn(async move {
+                let (mut connection, mut newer) = (None, 0);
+                while !stop.load(Ordering::Relaxed) {
+                    newer += usize::from(request(&mut connection, address, number % 2 == 0).await? == "two");
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                Ok::<usize, String>(newer)
+            })
+        })
+        .collect();
+    deployments.patch("web", &PatchParams::default(), &Patch::Merge(deployment(&cluster.image, "two"))).await.unwrap();
+    let replaced = async || {
+        let status = serde_json::to_value(deployments.get("web").await.unwrap()).unwrap()["status"].clone();
+        status["observedGeneration"] == 2
+            && ["replicas", "updatedReplicas", "availableReplicas"].iter().all(|count| status[*count] == 2)
+    };
+    until("both pods replaced", &replaced).await;
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        assert!(client.await.unwrap().expect("no request is lost") > 10);
+    }
 }

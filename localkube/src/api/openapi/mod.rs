@@ -3,10 +3,15 @@
 //! kubectl reads them to explain fields, to find merge keys, and to learn from the parameters of PATCH whether the
 //! server validates fields. The paths carry what clients look at: operations, kinds and parameters.
 
-use std::{collections::BTreeMap, io::Read as _};
+mod custom;
+mod protobuf;
+mod v2;
+
+use std::{collections::BTreeMap, io::Read as _, sync::Arc};
 
 use axum::response::Response;
 use flate2::read::GzDecoder;
+use http::HeaderMap;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -14,12 +19,15 @@ use super::{Server, respond};
 use crate::resource::{Resource, Subresource};
 
 /// See `localkube/openapi/generate.py`.
-const SCHEMAS: &[u8] = include_bytes!("../../openapi/schemas.json.gz");
+const SCHEMAS: &[u8] = include_bytes!("../../../openapi/schemas.json.gz");
 const PREFIX: &str = "#/components/schemas/";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
-/// Answers `/openapi/v3` and what is below it; none for what there is no document of.
-pub(super) fn serve(server: &Server, parts: &[&str]) -> Option<Response> {
+/// Answers what is below `/openapi`; none for what there is no document of.
+pub(super) fn serve(server: &Server, parts: &[&str], headers: &HeaderMap) -> Option<Response> {
+    let ["v3", parts @ ..] = parts else {
+        return (parts == ["v2"]).then(|| v2::serve(server, headers));
+    };
     match parts {
         [] => Some(respond::text(200, index(server).to_string())),
         ["api", version] => document(server, "", version),
@@ -31,20 +39,28 @@ pub(super) fn serve(server: &Server, parts: &[&str]) -> Option<Response> {
 fn index(server: &Server) -> Value {
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
     // A hash in the URL lets clients cache the document for ever.
-    let hash = hex::encode_upper(&Sha256::digest(SCHEMAS)[..16]);
-    let mut add = |path: &str| {
-        let url = format!("/openapi/v3/{path}?hash={hash}");
+    let mut built_in = Sha256::digest(SCHEMAS).to_vec();
+    built_in.truncate(16);
+    let mut add = |path: &str, revisions: &[u8]| {
+        let hash = if revisions.is_empty() { built_in.clone() } else { Sha256::digest(revisions)[..16].to_vec() };
+        let url = format!("/openapi/v3/{path}?hash={}", hex::encode_upper(hash));
         paths.insert(path.to_owned(), json!({"serverRelativeURL": url}));
     };
     for path in [".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version"] {
-        add(path);
+        add(path, &[]);
     }
-    for resource in server.resources().iter() {
+    let resources = server.resources();
+    for resource in resources.iter() {
         if resource.group.is_empty() {
-            add(&format!("api/{}", resource.version));
+            add(&format!("api/{}", resource.version), &[]);
         } else {
-            add(&format!("apis/{}", resource.group));
-            add(&format!("apis/{}/{}", resource.group, resource.version));
+            let group = |other: &&Arc<Resource>| other.group == resource.group;
+            let customs = resources.iter().filter(group).filter_map(|other| other.custom.as_ref());
+            let revisions: Vec<u8> = customs
+                .flat_map(|custom| [custom.revision.to_be_bytes(), custom.born.to_be_bytes()].concat())
+                .collect();
+            add(&format!("apis/{}", resource.group), &[]);
+            add(&format!("apis/{}/{}", resource.group, resource.version), &revisions);
         }
     }
     json!({"paths": paths})
@@ -60,10 +76,14 @@ fn document(server: &Server, group: &str, version: &str) -> Option<Response> {
     if served.is_empty() {
         return None;
     }
-    let mut all = schemas();
+    let mut all = all_schemas(server);
+    let is_custom = served.iter().any(|resource| resource.custom.is_some());
     let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
     let mut paths = Map::new();
-    paths.insert(format!("{root}/"), json!({"get": {"description": "get available resources"}}));
+    // Of custom kinds there are only the paths of objects and their lists.
+    if !is_custom {
+        paths.insert(format!("{root}/"), json!({"get": {"description": "get available resources"}}));
+    }
     for resource in &served {
         add_paths(&mut paths, &root, resource, &all);
     }
@@ -79,7 +99,8 @@ fn document(server: &Server, group: &str, version: &str) -> Option<Response> {
             }
         }
     }
-    for name in ["APIResourceList", "DeleteOptions", "Patch", "Status", "WatchEvent"] {
+    let besides: &[&str] = if is_custom { &[] } else { &["APIResourceList", "WatchEvent"] };
+    for name in ["DeleteOptions", "Patch", "Status"].iter().chain(besides) {
         collect(&mut all, &mut wanted, &format!("{META}{name}"));
     }
     let document = json!({
@@ -89,6 +110,15 @@ fn document(server: &Server, group: &str, version: &str) -> Option<Response> {
         "components": {"schemas": wanted},
     });
     Some(respond::json(200, document.to_string()))
+}
+
+/// The published schemas and those of custom kinds.
+fn all_schemas(server: &Server) -> Map<String, Value> {
+    let mut all = schemas();
+    for resource in server.resources().iter().filter(|resource| resource.custom.is_some()) {
+        custom::add(&mut all, resource);
+    }
+    all
 }
 
 /// Read anew for every document: these are rare, and the text is large.
@@ -137,6 +167,7 @@ fn schema_name(schemas: &Map<String, Value>, group: &str, version: &str, kind: &
 
 fn add_paths(paths: &mut Map<String, Value>, root: &str, resource: &Resource, schemas: &Map<String, Value>) {
     let plural = &resource.plural;
+    let watched = resource.custom.is_none() && resource.verbs.contains(&"watch");
     let schema = schema_name(schemas, &resource.group, &resource.version, &resource.kind);
     let kind = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
     let scope = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
@@ -168,11 +199,11 @@ fn add_paths(paths: &mut Map<String, Value>, root: &str, resource: &Resource, sc
     }
     if resource.namespaced && resource.verbs.contains(&"list") {
         add(format!("{root}/{plural}"), &[("list", "get", "list")], &kind, schema.as_deref());
-        if resource.verbs.contains(&"watch") {
+        if watched {
             add(format!("{root}/watch/{plural}"), &[("watch", "get", "watchlist")], &kind, schema.as_deref());
         }
     }
-    if resource.verbs.contains(&"watch") {
+    if watched {
         let list = format!("{root}/watch{scope}/{plural}");
         add(list.clone(), &[("watch", "get", "watchlist")], &kind, schema.as_deref());
         add(format!("{list}/{{name}}"), &[("watch", "get", "watch")], &kind, schema.as_deref());
