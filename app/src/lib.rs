@@ -1,44 +1,36 @@
 //! The service: it reverses and upcases strings.
 //!
-//! [`text`] is what it does, [`api`] how that is asked for, [`problem`] how it is refused. [`serve`] is one server of
-//! it, whose [`drain`] loses no request, and [`config`] is what its environment says.
+//! [`config`] is what its environment says, [`start`] makes a [`State`] of that and serves. [`router`] puts the parts
+//! together: [`text`] is what it does, by itself or with another service ([`upcase`], [`cache`]), and [`api`] how that
+//! is asked for; [`users`], [`auth`] and [`upload`] are there
+//! when they are configured; [`health`], [`metrics`] and [`trace`] tell how it does, [`docs`] how it is used. Every
+//! refusal is a [`problem`]. [`serve`] is one server of it, whose [`drain`] loses no request.
 
 pub mod api;
+pub mod around;
+pub mod auth;
+pub mod body;
+pub mod cache;
 pub mod config;
+pub mod connections;
+pub mod database;
+pub mod docs;
 pub mod drain;
+pub mod health;
+pub mod limit;
+pub mod media;
+pub mod metrics;
 pub mod problem;
+pub mod query;
+pub mod router;
 pub mod serve;
+pub mod start;
+pub mod state;
 pub mod text;
+pub mod trace;
+pub mod upcase;
+pub mod upload;
+pub mod users;
 
-use std::sync::Arc;
-
-use axum::{
-    Router, middleware,
-    routing::{get, post},
-};
-
-use crate::drain::Drain;
-
-/// What the handlers share.
-#[derive(Debug, Clone)]
-pub struct State {
-    /// What the service calls itself in the `server` header and in its usage line.
-    pub version: Arc<str>,
-    /// Whether it is about to end.
-    pub drain: Drain,
-    /// How long a request may take, its body included.
-    pub request_timeout: std::time::Duration,
-}
-
-/// The service's routes.
-pub fn app(state: State) -> Router {
-    Router::new()
-        .route("/", post(api::transform))
-        .route("/v1", get(api::usage).post(api::transform))
-        .route("/healthz", get(api::healthz))
-        .route("/readyz", get(api::readyz))
-        .fallback(api::not_found)
-        .method_not_allowed_fallback(api::method_not_allowed)
-        .layer(middleware::from_fn_with_state(state.clone(), api::around))
-        .with_state(state)
-}
+pub use router::app;
+pub use state::State;

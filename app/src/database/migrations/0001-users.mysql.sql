@@ -1,0 +1,10 @@
+CREATE TABLE users (
+    id VARCHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    email VARCHAR(254) CHARACTER SET ascii COLLATE ascii_bin NOT NULL UNIQUE,
+    name VARCHAR(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    password VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    admin SMALLINT NOT NULL,
+    version BIGINT NOT NULL,
+    created BIGINT NOT NULL,
+    updated BIGINT NOT NULL
+) ENGINE = InnoDB
