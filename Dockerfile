@@ -3,6 +3,7 @@
 
 FROM rust:1.95-slim-bookworm AS build
 ARG PACKAGE=app
+ARG PROFILE=release
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 WORKDIR /source
 
@@ -15,15 +16,16 @@ COPY xtask/Cargo.toml xtask/
 RUN for member in app localkube xtask; do \
         mkdir --parents "$member/src" && touch "$member/src/lib.rs" && echo 'fn main() {}' > "$member/src/main.rs"; \
     done && \
-    cargo build --release --locked --package "$PACKAGE" --target "$(rustc -vV | sed -n 's/^host: //p')"
+    cargo build --profile "$PROFILE" --locked --package "$PACKAGE" --target "$(rustc -vV | sed -n 's/^host: //p')"
 
 # The files of the context have no times; cargo would take them for older than what it has just built.
 COPY app app
 RUN find app -type f -exec touch {} + && \
     target="$(rustc -vV | sed -n 's/^host: //p')" && \
-    cargo build --release --locked --package "$PACKAGE" --target "$target" && \
+    cargo build --profile "$PROFILE" --locked --package "$PACKAGE" --target "$target" && \
     mkdir --parents /image/etc/ssl/certs && \
-    cp "target/$target/release/$PACKAGE" /image/app && \
+    if [ "$PROFILE" = dev ]; then folder=debug; else folder="$PROFILE"; fi && \
+    cp "target/$target/$folder/$PACKAGE" /image/app && \
     cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ && \
     printf 'root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n' > /image/etc/passwd && \
     printf 'root:x:0:\nnonroot:x:65532:\n' > /image/etc/group

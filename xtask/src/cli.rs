@@ -1,8 +1,20 @@
 //! The command line: clap types only, their doc comments are the help.
 
+mod cluster;
+mod local;
+mod rehearsal;
+mod releases;
+
+use std::time::Duration;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::image::reference::Pinned;
+use crate::{config::parse_duration, image::reference::Reference, plan::Protected};
+
+pub use cluster::{Cluster, ClusterCommand, Nodegroup, NodegroupCommand, Scale, Token};
+pub use local::{Local, LocalCommand, Node, Serve};
+pub use rehearsal::{Rehearsal, RehearsalCommand};
+pub use releases::{Diff, Rollback, Show, Side, Unlock};
 
 /// From source to a verified release on Kubernetes.
 #[derive(Debug, Parser)]
@@ -15,7 +27,7 @@ use crate::image::reference::Pinned;
         cargo xtask deploy                 build, push, apply and check the service on this machine\n  \
         cargo xtask logs -f                follow what it says\n  \
         cargo xtask local down             remove every trace of it\n\n\
-        Exit codes: 0 done, 1 failed, 2 usage or configuration, 70 timed out, 130 interrupted"
+        Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 failed and rolled back, 70 timed out, 130 interrupted"
 )]
 pub struct Cli {
     /// What to do.
@@ -57,6 +69,17 @@ pub struct Target {
     /// The environment: the name of a file in infra-config/
     #[arg(long, value_name = "NAME", default_value = "local")]
     pub env: String,
+    /// The service, where an environment has several: otherwise a command means all of them; may be repeated
+    #[arg(long = "service", value_name = "NAME")]
+    pub services: Vec<String>,
+}
+
+/// What is run for development.
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// The cargo package that is the service
+    #[arg(long, value_name = "NAME", default_value = "app")]
+    pub package: String,
 }
 
 /// How a result is written to stdout.
@@ -91,9 +114,33 @@ pub enum Command {
     Render(Render),
     /// Show what a deploy would change, without changing anything
     ///
-    /// The manifests are compared with what the cluster holds, by the image that runs there now: nothing is built. Where
-    /// there is no local environment, everything would be created; nothing is started to find out.
-    Plan(Deploy),
+    /// The manifests are compared with what the cluster holds. Nothing is built or started: the image is the one that was
+    /// pushed for this source, and as long as there is none, the one that runs. Where there is no local environment,
+    /// everything would be created.
+    #[command(
+        after_help = "Examples:\n  cargo xtask plan --exit-code\n  cargo xtask plan --out plan.json && cargo xtask apply plan.json"
+    )]
+    Plan(Plan),
+    /// Apply a plan that `plan --out` wrote, exactly as it was shown or not at all
+    Apply(Apply),
+    /// Show what differs between the release that should run and what is there, and who changed it
+    Drift(Drift),
+    /// Apply the objects of an earlier release again, without a build
+    ///
+    /// Without --to it is the release before the one that runs; each time one further back. Of several services each goes
+    /// back to its own, those that need others first.
+    #[command(after_help = "Examples:\n  cargo xtask rollback\n  cargo xtask rollback --to 41 --env staging")]
+    Rollback(Rollback),
+    /// List the releases of an environment
+    History(Reporting),
+    /// Show one release: who, when, what, and the objects that it applied
+    #[command(after_help = "Examples:\n  cargo xtask show 42")]
+    Show(Show),
+    /// Show what differs between two releases, or between one and what runs
+    #[command(after_help = "Examples:\n  cargo xtask diff 41 42\n  cargo xtask diff 42 live")]
+    Diff(Diff),
+    /// Take the lock away from a command that is gone
+    Unlock(Unlock),
     /// Show what runs in an environment
     Status(Reporting),
     /// Print the logs of the service's pods
@@ -103,15 +150,31 @@ pub enum Command {
     Destroy(Reporting),
     /// Look for what would keep a deploy from working, and say how to mend it
     Doctor(Reporting),
+    /// Run the service as a process of this machine, built and started anew whenever its source changes
+    ///
+    /// It listens on 127.0.0.1, or where ADDRESS and PORT say. `compose.yaml` has what it can depend on.
+    #[command(
+        after_help = "Examples:\n  cargo xtask dev\n  docker compose up --detach && DATABASE_URL=mysql://app:development@127.0.0.1/app cargo xtask dev"
+    )]
+    Dev(Dev),
     /// The local environment: an embedded Kubernetes whose pods are containers
     Local(Local),
+    /// The EKS cluster of an environment
+    Cluster(Cluster),
+    /// The nodes of the EKS cluster of an environment
+    Nodegroup(Nodegroup),
+    /// The emulator of AWS that an environment with an endpoint is rehearsed on
+    Rehearsal(Rehearsal),
     /// Check formatting, lints and the repository's own rules
     Check,
     /// Set up what the tests need and run them
     #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test -- --test-threads 1 name_of_a_test")]
     Test(Test),
-    /// Measure the figures of the README in a clone of its own, as a table in Markdown; takes minutes
+    /// Measure the figures of the README, as a table in Markdown; takes minutes
     Bench(Bench),
+    /// Print the JSON Schema of infra-config/*.yaml, for editors
+    #[command(after_help = "Examples:\n  cargo xtask schema > infra-config/schema.json")]
+    Schema,
     /// Print completions for a shell
     #[command(
         after_help = "Examples:\n  cargo xtask completions bash > ~/.local/share/bash-completion/completions/xtask"
@@ -130,7 +193,87 @@ pub struct Reporting {
     pub report: Report,
 }
 
-/// Options of `deploy` and `plan`.
+/// What a command may do to objects beyond the ordinary.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Changes {
+    /// Take over fields that another manager owns, instead of refusing
+    #[arg(long)]
+    pub take_ownership: bool,
+    /// Delete objects and create them again where a field cannot be changed, instead of refusing
+    #[arg(long)]
+    pub allow_replace: bool,
+    /// Also delete objects of this kind: Namespace, PersistentVolumeClaim, PersistentVolume, CustomResourceDefinition or
+    /// all; without it they stay when they leave the manifests
+    #[arg(long, value_name = "KIND")]
+    pub prune_protected: Vec<Protected>,
+}
+
+/// How a plan is written to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanOutput {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// A comment of a pull request
+    Markdown,
+}
+
+/// Options of `apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The plan, as `plan --out` wrote it
+    #[arg(value_name = "FILE")]
+    pub file: std::path::PathBuf,
+    /// The format.
+    #[command(flatten)]
+    pub report: Report,
+    /// Agree to what is planned, where release.consent is required
+    #[arg(long)]
+    pub yes: bool,
+    /// Wait that long for another command that holds the lock, 5m for example, instead of failing at once
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub wait_lock: Option<Duration>,
+}
+
+/// Options of `drift`.
+#[derive(Debug, Args)]
+pub struct Drift {
+    /// The environment.
+    #[command(flatten)]
+    pub target: Target,
+    /// How the result is written to stdout
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub output: PlanOutput,
+    /// Exit with 3 if anything drifted
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The environment.
+    #[command(flatten)]
+    pub target: Target,
+    /// How the result is written to stdout
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub output: PlanOutput,
+    /// Exit with 3 if anything would change
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Also write the plan to a file, for `apply`; builds and pushes the image first, unless --image names one
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<std::path::PathBuf>,
+    /// Plan with this image: REPOSITORY@sha256:DIGEST, as `push` prints it
+    #[arg(long, value_name = "REFERENCE")]
+    pub image: Option<Reference>,
+    /// What may be changed.
+    #[command(flatten)]
+    pub changes: Changes,
+}
+
+/// Options of `deploy`.
 #[derive(Debug, Args)]
 pub struct Deploy {
     /// The environment.
@@ -139,9 +282,18 @@ pub struct Deploy {
     /// The format.
     #[command(flatten)]
     pub report: Report,
-    /// Take over fields that another manager owns, instead of refusing
+    /// What may be changed.
+    #[command(flatten)]
+    pub changes: Changes,
+    /// Agree to what is planned, where release.consent is required
     #[arg(long)]
-    pub force_conflicts: bool,
+    pub yes: bool,
+    /// Deploy this image instead of building one: REPOSITORY@sha256:DIGEST, as `push` prints it
+    #[arg(long, value_name = "REFERENCE")]
+    pub image: Option<Reference>,
+    /// Wait that long for another command that holds the lock, 5m for example, instead of failing at once
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub wait_lock: Option<Duration>,
 }
 
 /// Options of `render`.
@@ -152,7 +304,20 @@ pub struct Render {
     pub target: Target,
     /// The image to put into the manifests instead of its name: REPOSITORY@sha256:DIGEST, as `push` prints it
     #[arg(long, value_name = "REFERENCE")]
-    pub image: Option<Pinned>,
+    pub image: Option<Reference>,
+    /// How they are written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Manifests,
+}
+
+/// How manifests are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Manifests {
+    /// A YAML stream, as `kubectl kustomize` writes it
+    #[default]
+    Yaml,
+    /// One JSON `List`, as `kubectl get -o json` writes it
+    Json,
 }
 
 /// Options of `logs`.
@@ -172,39 +337,6 @@ pub struct Logs {
     pub previous: bool,
 }
 
-/// Options of `local`.
-#[derive(Debug, Args)]
-pub struct Local {
-    /// What to do with it.
-    #[command(subcommand)]
-    pub command: LocalCommand,
-}
-
-/// The verbs of `local`.
-#[derive(Debug, Subcommand)]
-pub enum LocalCommand {
-    /// Start it, unless it runs
-    Up(Report),
-    /// Stop it and remove its containers, networks, volumes, images and files, also the images built here
-    Down,
-    /// Say whether it runs, and where
-    Status(Report),
-    /// Print the path of its kubeconfig
-    #[command(after_help = "Examples:\n  export KUBECONFIG=$(cargo xtask local kubeconfig)")]
-    Kubeconfig,
-    /// Be its process
-    #[command(hide = true)]
-    Serve(Serve),
-}
-
-/// Options of `local serve`.
-#[derive(Debug, Args)]
-pub struct Serve {
-    /// Where its state is kept
-    #[arg(long)]
-    pub directory: std::path::PathBuf,
-}
-
 /// Options of `test`.
 #[derive(Debug, Args)]
 pub struct Test {
@@ -216,9 +348,27 @@ pub struct Test {
 /// Options of `bench`.
 #[derive(Debug, Args)]
 pub struct Bench {
+    /// What is measured
+    #[arg(default_value = "delivery")]
+    pub measured: Measured,
     /// The format.
     #[command(flatten)]
     pub report: Report,
+}
+
+/// What `bench` measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Measured {
+    /// What a deploy and the local environment take, in a clone of the repository
+    Delivery,
+    /// Fifty deploys of two at once and a hundred that are killed, in a clone: whether the releases stay true
+    Releases,
+    /// A thousand objects planned and applied beside a bare loop of the same requests, in the local environment
+    Objects,
+    /// The service under wrk's load beside a bare axum handler, its memory, its start, and texts
+    Service,
+    /// A deploy that changes nothing beside a script of docker, aws and kubectl and beside Ansible; downloads both
+    Tools,
 }
 
 /// Options of `completions`.
@@ -226,19 +376,4 @@ pub struct Bench {
 pub struct Completions {
     /// The shell
     pub shell: clap_complete::Shell,
-}
-
-impl Command {
-    /// Whether it ends by itself when a signal asks it to.
-    pub fn handles_signals(&self) -> bool {
-        matches!(self, Self::Local(Local { command: LocalCommand::Serve(_) }))
-    }
-
-    /// Whether it leaves something behind when it is interrupted.
-    pub fn changes_something(&self) -> bool {
-        matches!(
-            self,
-            Self::Deploy(_) | Self::BuildImage(_) | Self::Push(_) | Self::Destroy(_) | Self::Local(_) | Self::Bench(_)
-        )
-    }
 }

@@ -9,8 +9,12 @@ pub enum Kind {
     Failed,
     /// The command line or the configuration is wrong, nothing was tried: exit 2.
     Usage,
+    /// A release failed and the one before is back: exit 4.
+    RolledBack,
     /// A deadline passed: exit 70.
     TimedOut,
+    /// Something differs, as was asked with `--exit-code`: exit 3. It is an answer, so nothing more is said.
+    Differs,
     /// Interrupted by a signal: exit 130.
     Interrupted,
 }
@@ -28,6 +32,8 @@ pub struct Error {
     pub hint: Option<String>,
     /// Where in which file; GitHub shows them beside the line.
     pub places: Vec<Place>,
+    /// What is known of a release that failed, for programs.
+    pub diagnosis: Option<Box<crate::rollout::Diagnosis>>,
 }
 
 /// A mistake at a line of a file.
@@ -62,9 +68,40 @@ impl Error {
         Self::new(Kind::TimedOut, message)
     }
 
+    /// Something differs, where that was asked.
+    pub fn differs() -> Self {
+        Self::new(Kind::Differs, "something differs")
+    }
+
     /// A failure of this kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), causes: Vec::new(), hint: None, places: Vec::new() }
+        Self { kind, message: message.into(), causes: Vec::new(), hint: None, places: Vec::new(), diagnosis: None }
+    }
+
+    /// One error that says all of these, under a headline; a single one speaks for itself.
+    pub fn gathered(headline: impl Into<String>, mut errors: Vec<Self>) -> Option<Self> {
+        if errors.len() < 2 {
+            return errors.pop();
+        }
+        let first = errors[0].kind;
+        let same = errors.iter().all(|error| error.kind == first);
+        let interrupted = errors.iter().any(|error| error.kind == Kind::Interrupted);
+        let kind = if interrupted { Kind::Interrupted } else { Kind::Failed };
+        let mut whole = Self::new(if same { first } else { kind }, headline);
+        for error in errors {
+            let mut text = error.message;
+            for line in error.causes.iter().flat_map(|cause| cause.lines()) {
+                text.push_str("\n  ");
+                text.push_str(line);
+            }
+            if let Some(hint) = error.hint {
+                text.push_str("\n  hint: ");
+                text.push_str(&hint);
+            }
+            whole.causes.push(text);
+            whole.places.extend(error.places);
+        }
+        Some(whole)
     }
 
     /// Adds a cause below those already there.
@@ -105,6 +142,8 @@ impl Error {
         match self.kind {
             Kind::Failed => 1,
             Kind::Usage => 2,
+            Kind::RolledBack => 4,
+            Kind::Differs => 3,
             Kind::TimedOut => 70,
             Kind::Interrupted => 130,
         }

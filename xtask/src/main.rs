@@ -1,5 +1,8 @@
 //! Parses the command line, runs the command, renders its error and exits.
 
+// The future of a deploy holds those of all its stages and of the AWS crates; the compiler's limit is 128 levels.
+#![recursion_limit = "256"]
+
 use std::process::ExitCode;
 
 use clap::Parser as _;

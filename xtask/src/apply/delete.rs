@@ -1,19 +1,22 @@
 //! Takes everything of an environment out of the cluster: what carries its id, the last applied first.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, ListParams, Preconditions},
+    api::{DeleteParams, DynamicObject, Preconditions},
     runtime::wait,
 };
 
 use super::Stage;
 use crate::{
-    config::Environment,
+    config::Unit,
     error::{Error, Result},
-    plan::{CONCURRENCY, ObjectRef, Served, ownership, request, served},
+    plan::{Action, CONCURRENCY, ObjectRef, Plan, ownership, request, search},
     ui::Step,
 };
 
@@ -34,16 +37,36 @@ struct Doomed {
     api: Api<DynamicObject>,
 }
 
+/// Deletes what the plan deletes, and waits until it is gone; for when everything else is ready.
+///
+/// # Errors
+/// As of [`destroy`].
+pub async fn prune(client: &Client, plan: &Plan, timeout: Duration, step: &Step) -> Result<Deleted> {
+    let doomed = plan.changes.iter().filter(|change| change.action == Action::Delete);
+    let doomed = doomed.filter_map(|change| {
+        let api = change.served.api(client, change.object.namespace.as_deref());
+        Some(Doomed { object: change.object.clone(), uid: change.live.as_ref()?.uid.clone(), api })
+    });
+    delete_all(doomed.collect(), timeout, step).await
+}
+
 /// Deletes every object that carries the environment's id, and waits until they are gone.
 ///
 /// A namespace goes only if it carries the id itself, that is, if a deploy made it or took it over.
 ///
 /// # Errors
 /// The API server refuses, or an object is still there at the deadline ([`crate::error::Kind::TimedOut`]).
-pub async fn destroy(client: &Client, environment: &Environment, timeout: Duration, step: &Step) -> Result<Deleted> {
-    let deadline = Instant::now() + timeout;
+pub async fn destroy(client: &Client, unit: Unit<'_>, timeout: Duration, step: &Step) -> Result<Deleted> {
     step.update("looking for what is ours");
-    let mut doomed = find(client, &ownership::id(environment)).await?;
+    let namespaces = BTreeSet::from([unit.service.namespace.clone()]);
+    let found = search::ours(client, &ownership::id(unit), &namespaces, step).await?;
+    let doomed = found.into_iter().map(|found| Doomed { api: found.api(client), object: found.object, uid: found.uid });
+    delete_all(doomed.collect(), timeout, step).await
+}
+
+/// The last stage first.
+async fn delete_all(mut doomed: Vec<Doomed>, timeout: Duration, step: &Step) -> Result<Deleted> {
+    let deadline = Instant::now() + timeout;
     doomed.sort_by(|left, right| {
         Stage::of(&right.object).cmp(&Stage::of(&left.object)).then(left.object.cmp(&right.object))
     });
@@ -59,63 +82,6 @@ pub async fn destroy(client: &Client, environment: &Environment, timeout: Durati
         deleted.objects.extend(stage.iter().map(|doomed| doomed.object.clone()));
     }
     Ok(deleted)
-}
-
-async fn find(client: &Client, id: &str) -> Result<Vec<Doomed>> {
-    let kinds = everything_served(client).await?;
-    let selector = ListParams::default().labels(&format!("{}={id}", ownership::ID));
-    let lists: Vec<Vec<Doomed>> = stream::iter(kinds)
-        .map(|served| {
-            let selector = &selector;
-            async move {
-                let api = served.api(client, None);
-                let answer = request::found(request::retry(|| api.list(selector)).await);
-                let list = request::words(format!("list {}", served.resource.plural), answer)?;
-                let items = list.map(|list| list.items).unwrap_or_default();
-                Ok::<_, Error>(items.into_iter().filter_map(|item| doomed(client, &served, &item)).collect())
-            }
-        })
-        .buffered(CONCURRENCY)
-        .try_collect()
-        .await?;
-    Ok(lists.into_iter().flatten().collect())
-}
-
-fn doomed(client: &Client, served: &Served, item: &DynamicObject) -> Option<Doomed> {
-    // Controllers copy labels to what they make; that goes with its owner.
-    if item.owner_references().iter().any(|owner| owner.controller == Some(true)) {
-        return None;
-    }
-    let object = ObjectRef {
-        api_version: served.resource.api_version.clone(),
-        kind: served.resource.kind.clone(),
-        namespace: item.namespace(),
-        name: item.name_any(),
-    };
-    let api = served.api(client, object.namespace.as_deref());
-    Some(Doomed { object, uid: item.uid()?, api })
-}
-
-/// Every kind that can be listed and deleted, each in one version.
-async fn everything_served(client: &Client) -> Result<Vec<Served>> {
-    let groups = request::retry(|| client.list_api_groups()).await;
-    let groups = request::words("ask the cluster for its API groups", groups)?;
-    let mut versions = vec!["v1".to_owned()];
-    versions.extend(groups.groups.into_iter().filter_map(|group| {
-        let preferred = group.preferred_version.or_else(|| group.versions.first().cloned())?;
-        Some(preferred.group_version)
-    }));
-    let lists: Vec<Vec<Served>> = stream::iter(versions)
-        .map(|version| async move { served(client, &version).await })
-        .buffered(CONCURRENCY)
-        .try_collect()
-        .await?;
-    // Endpoints mirror the labels of their Service without naming it as their owner; events pass by themselves.
-    let ours = |served: &Served| {
-        !matches!(served.resource.kind.as_str(), "Endpoints" | "Event")
-            && ["list", "delete"].iter().all(|verb| served.verbs.iter().any(|found| found == verb))
-    };
-    Ok(lists.into_iter().flatten().filter(ours).collect())
 }
 
 async fn delete(doomed: &Doomed) -> Result<()> {

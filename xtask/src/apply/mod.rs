@@ -1,47 +1,81 @@
 //! Staged server-side apply of a plan: what others need comes first, and what is as it should be is left alone.
+//!
+//! [`prepare`] takes the stages up to Services, [`finish`] the workloads and what follows; between them run the hooks
+//! that need the first and must precede the second. [`prune`] comes last, when what is new has proved itself.
 
-use std::time::Duration;
-
-use futures::{StreamExt as _, stream};
-use kube::{Client, api::Patch, runtime::wait};
+use futures::{FutureExt as _, StreamExt as _, stream};
+use kube::Client;
 
 use crate::{
     error::{Error, Result},
-    plan::{Action, CONCURRENCY, Change, ObjectRef, Plan, Summary, apply_params, refused, request},
+    plan::{Action, CONCURRENCY, Change, Configs, ObjectRef, Plan, Summary},
     ui::Step,
 };
 
+mod adopt;
 mod delete;
+mod object;
 mod stage;
 
-pub use delete::{Deleted, destroy};
+pub use delete::{Deleted, destroy, prune};
 pub use stage::Stage;
-
-/// How long an object on its way out is waited for, and a new kind until it is served.
-const SETTLE: Duration = Duration::from_secs(60);
 
 /// What an apply did.
 #[derive(Debug, Clone)]
 pub struct Applied {
-    /// How many objects met which fate.
+    /// How many objects meet which fate by the plan.
     pub summary: Summary,
-    /// The objects that were created or changed, in the order of the plan.
+    /// The objects that were created or changed, by stages, in the plan's order.
     pub changed: Vec<ObjectRef>,
+    /// What pods read, with what has been made of it.
+    configs: Configs,
 }
 
-/// Makes the cluster what the plan says.
+/// Both halves: everything but the deletions.
+///
+/// # Errors
+/// As of the halves.
+pub async fn apply(client: &Client, plan: &Plan, step: &Step) -> Result<Applied> {
+    let prepared = prepare(client, plan, step).await?;
+    finish(client, plan, prepared, step).await
+}
+
+/// Makes what workloads need: definitions, namespaces, policies, configuration and Services.
 ///
 /// The stages follow each other; within one, objects are applied at once. A stage in which an object is refused is the
 /// last: what later stages would have needed is not there. Running it again goes on from what is there.
 ///
 /// # Errors
 /// The API server refuses an object, or cannot be reached; the first of them, and how many there were.
-pub async fn apply(client: &Client, plan: &Plan, step: &Step) -> Result<Applied> {
+pub async fn prepare(client: &Client, plan: &Plan, step: &Step) -> Result<Applied> {
+    let mut applied = Applied { summary: plan.summary(), changed: Vec::new(), configs: plan.configs.clone() };
+    stages(client, plan, &mut applied, |stage| stage <= Stage::Services, step).await?;
+    Ok(applied)
+}
+
+/// Makes the workloads and what refers to them what the plan says, after [`prepare`].
+///
+/// # Errors
+/// As of [`prepare`].
+pub async fn finish(client: &Client, plan: &Plan, prepared: Applied, step: &Step) -> Result<Applied> {
+    let mut applied = prepared;
+    stages(client, plan, &mut applied, |stage| stage > Stage::Services, step).await?;
+    Ok(applied)
+}
+
+async fn stages(
+    client: &Client,
+    plan: &Plan,
+    applied: &mut Applied,
+    which: impl Fn(Stage) -> bool,
+    step: &Step,
+) -> Result<()> {
     let mut todo: Vec<(Stage, &Change)> = plan
         .changes
         .iter()
-        .filter(|change| change.action != Action::Unchanged)
+        .filter(|change| !matches!(change.action, Action::Unchanged | Action::Delete))
         .map(|change| (Stage::of(&change.object), change))
+        .filter(|(stage, _)| which(*stage))
         .collect();
     // Stable: within a stage the order stays the plan's.
     todo.sort_by_key(|(stage, _)| *stage);
@@ -49,69 +83,32 @@ pub async fn apply(client: &Client, plan: &Plan, step: &Step) -> Result<Applied>
     let mut done = 0;
     for stage in todo.chunk_by(|(left, _), (right, _)| left == right) {
         step.update(format!("{done} of {total} applied"));
-        let results: Vec<Result<()>> = stream::iter(stage)
-            .map(|(_, change)| one(client, change, plan.force_conflicts))
-            .buffered(CONCURRENCY)
+        let configs = &applied.configs;
+        let mut results: Vec<(usize, Result<(ObjectRef, String)>)> = stream::iter(stage)
+            .enumerate()
+            .map(|(at, (_, change))| {
+                object::apply(client, change, configs, plan.take_ownership).map(move |result| (at, result))
+            })
+            .buffer_unordered(CONCURRENCY)
             .collect()
             .await;
-        let (fine, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+        results.sort_by_key(|(at, _)| *at);
+        let results = results.into_iter().map(|(_, result)| result);
+        let (fine, failed): (Vec<_>, Vec<_>) = results.partition(Result::is_ok);
         done += fine.len();
+        for (object, uid) in fine.into_iter().flatten() {
+            applied.configs.made(&object, uid);
+            applied.changed.push(object);
+        }
         let others = failed.len().saturating_sub(1);
         if let Some(error) = failed.into_iter().find_map(Result::err) {
             return Err(match others {
                 0 => error,
-                others => error.cause(format!("{others} more objects were refused; correct this one first")),
+                others => Error::cause(error, format!("{others} more objects were refused; correct this one first")),
             });
         }
     }
-    let changed = plan.changes.iter().filter(|change| change.action != Action::Unchanged);
-    Ok(Applied { summary: plan.summary(), changed: changed.map(|change| change.object.clone()).collect() })
-}
-
-async fn one(client: &Client, change: &Change, force: bool) -> Result<()> {
-    let object = &change.object;
-    let api = change.served.api(client, object.namespace.as_deref());
-    if change.leaving {
-        let gone = wait::await_condition(api.clone(), &object.name, is_gone());
-        if tokio::time::timeout(SETTLE, gone).await.is_err() {
-            return Err(Error::timed_out(format!(
-                "apply {object}: the old one is still being deleted after {} s",
-                SETTLE.as_secs()
-            ))
-            .hint("something holds its finalizers: kubectl get -o yaml shows them"));
-        }
-    }
-    let (params, patch) = (apply_params(force), Patch::Apply(&change.desired));
-    if let Err(error) = request::retry(|| api.patch(&object.name, &params, &patch)).await {
-        return Err(refused(client, &change.written, &change.desired, object, "apply", &error).await);
-    }
-    if Stage::of(object) == Stage::Definitions {
-        served(client, change).await?;
-    }
     Ok(())
-}
-
-/// Waits until the API server serves the kinds of a CustomResourceDefinition.
-async fn served(client: &Client, change: &Change) -> Result<()> {
-    let api = change.served.api(client, None);
-    let established = |definition: Option<&kube::api::DynamicObject>| {
-        let conditions = definition.and_then(|definition| definition.data["status"]["conditions"].as_array());
-        conditions.into_iter().flatten().any(|one| one["type"] == "Established" && one["status"] == "True")
-    };
-    let waited = wait::await_condition(api, &change.object.name, established);
-    match tokio::time::timeout(SETTLE, waited).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(Error::failed(format!("wait for {}", change.object)).source(&error)),
-        Err(_) => {
-            let seconds = SETTLE.as_secs();
-            Err(Error::timed_out(format!("{} is not established after {seconds} s", change.object))
-                .hint(format!("kubectl describe crd {}", change.object.name)))
-        }
-    }
-}
-
-fn is_gone() -> impl wait::Condition<kube::api::DynamicObject> {
-    |object: Option<&kube::api::DynamicObject>| object.is_none()
 }
 
 #[cfg(test)]

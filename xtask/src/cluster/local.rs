@@ -157,7 +157,7 @@ fn running(directory: &Path, record: Record) -> Running {
 }
 
 /// Keeps two commands from starting or stopping the process at once.
-async fn begin(directory: &Path) -> Result<File> {
+pub(super) async fn begin(directory: &Path) -> Result<File> {
     let path = directory.join("start.lock");
     let failed = |error: &io::Error| Error::failed(format!("lock {}", path.display())).source(error);
     let deadline = Instant::now() + START + STOP;

@@ -43,7 +43,11 @@ pub(super) fn state(directory: &Path) -> Result<State> {
     if !is_locked(&lock)? {
         return Ok(State::Stopped);
     }
-    let holder = holder(&lock);
+    let holder = match holder(&lock) {
+        // It may have ended between the two looks. Then nobody vouches for what it left, which may name a stranger.
+        None if !is_locked(&lock)? => return Ok(State::Stopped),
+        holder => holder,
+    };
     let theirs = |record: &Record| holder.is_none_or(|holder| holder == record.pid);
     Ok(record(directory).filter(theirs).map_or(State::Starting(holder), State::Ready))
 }

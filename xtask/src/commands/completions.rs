@@ -1,9 +1,10 @@
-//! `completions`: what a shell needs to complete command lines.
+//! `completions` and `schema`: what a shell and an editor need to help with what is typed.
 
 use clap::CommandFactory as _;
 
 use crate::{
     cli::{Cli, Completions},
+    config,
     error::Result,
     ui::Printer,
 };
@@ -14,5 +15,11 @@ pub(super) fn run(options: &Completions, printer: &Printer) -> Result<()> {
     // Completion scripts bind to a program; the alias `cargo xtask` runs this one.
     clap_complete::generate(options.shell, &mut Cli::command(), "xtask", &mut script);
     printer.bytes(&script);
+    Ok(())
+}
+
+/// Prints the JSON Schema of environments.
+pub(super) fn schema(printer: &Printer) -> Result<()> {
+    printer.bytes(config::schema(&super::root()?)?.as_bytes());
     Ok(())
 }

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::lock;
 use crate::{
-    cli::{Local, LocalCommand, Output, Report, Serve},
+    cli::{Local, LocalCommand, Node, Output, Report, Serve},
     cluster::local::{self, Running},
     error::{Error, Result},
     ui::{Done, Outcome, Printer},
@@ -18,6 +18,7 @@ use crate::{
 pub(super) async fn run(options: Local, printer: &Printer) -> Result<()> {
     match options.command {
         LocalCommand::Serve(options) => serve(options).await,
+        LocalCommand::Node(options) => node(options).await,
         LocalCommand::Up(report) => up(&super::root()?, report, printer).await,
         LocalCommand::Down => down(&super::root()?, printer).await,
         LocalCommand::Status(report) => status(&super::root()?, report, printer),
@@ -94,6 +95,22 @@ fn document(running: Option<&Running>) -> serde_json::Value {
 
 /// Is the background process itself: its stderr is the log.
 async fn serve(options: Serve) -> Result<()> {
+    let serving = localkube::serve::Options { directory: options.directory, ..Default::default() };
+    serve_with(serving).await
+}
+
+/// Is the process of a rehearsal's cluster: the container's host name is a name that no other cluster has.
+async fn node(options: Node) -> Result<()> {
+    let root = Path::new("/");
+    let hosted = localkube::serve::Hosted::understand(&options.arguments, root)
+        .map_err(|reason| Error::usage("serve in the place of k3s").cause(reason))?;
+    let name = std::fs::read_to_string("/etc/hostname")
+        .map_err(|error| Error::failed("read /etc/hostname, the container's name").source(&error))?;
+    let directory = options.directory.join(name.trim());
+    serve_with(localkube::serve::Options { directory, hosted: Some(hosted), ..Default::default() }).await
+}
+
+async fn serve_with(options: localkube::serve::Options) -> Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter("info").init();
     let failed = |error: std::io::Error| Error::failed("listen for signals").source(&error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -104,9 +121,9 @@ async fn serve(options: Serve) -> Result<()> {
             _ = terminate.recv() => {}
         }
     };
-    let serving = localkube::serve::Options { directory: options.directory.clone(), ..Default::default() };
-    localkube::serve::serve(serving, shutdown).await.map_err(|error| {
-        let failure = Error::failed(format!("serve {}", options.directory.display())).source(&error);
+    let directory = options.directory.clone();
+    localkube::serve::serve(options, shutdown).await.map_err(|error| {
+        let failure = Error::failed(format!("serve {}", directory.display())).source(&error);
         match error.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,

@@ -1,14 +1,22 @@
-//! One command at a time changes what this repository deploys.
+//! What commands in one checkout do not do at the same time. Who may change a service in a cluster is decided there,
+//! by [`crate::release::Lock`].
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{Seek as _, Write as _},
-    path::Path,
+    io::{self, Seek as _, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    ui::Step,
+};
+
+/// How often a lock that is waited for is tried.
+const POLL: Duration = Duration::from_millis(50);
 
 /// Held until it is dropped; the system lets go of it when the process ends in any way.
 #[derive(Debug)]
@@ -22,21 +30,34 @@ struct Holder {
     since: jiff::Timestamp,
 }
 
-/// Takes the repository's lock, or says who has it.
+/// Takes the checkout for a command that leaves nothing to others, or says who uses it.
 pub(super) fn take(root: &Path, command: &str) -> Result<Lock> {
-    let path = root.join(".slipway").join("pipeline.lock");
-    let failed = |error: &std::io::Error| Error::failed(format!("lock {}", path.display())).source(error);
-    fs::create_dir_all(root.join(".slipway")).map_err(|error| failed(&error))?;
-    let mut file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(|error| failed(&error))?;
-    match file.try_lock() {
+    pipeline(root, command, File::try_lock)
+}
+
+/// Takes the checkout for a command that others like it may run beside.
+pub(super) fn share(root: &Path, command: &str) -> Result<Lock> {
+    pipeline(root, command, File::try_lock_shared)
+}
+
+/// Waits until nobody else builds in the checkout.
+pub(super) async fn build(root: &Path, step: &Step) -> Result<Lock> {
+    let (file, path) = open(root, "build.lock")?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock(file)),
+            Err(TryLockError::Error(error)) => return Err(failed(&path, &error)),
+            Err(TryLockError::WouldBlock) => step.progress("waiting for another build in this checkout"),
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+fn pipeline(root: &Path, command: &str, lock: impl Fn(&File) -> Result<(), TryLockError>) -> Result<Lock> {
+    let (mut file, path) = open(root, "pipeline.lock")?;
+    match lock(&file) {
         Ok(()) => {}
-        Err(TryLockError::Error(error)) => return Err(failed(&error)),
+        Err(TryLockError::Error(error)) => return Err(failed(&path, &error)),
         Err(TryLockError::WouldBlock) => return Err(held(&path)),
     }
     let holder =
@@ -45,8 +66,19 @@ pub(super) fn take(root: &Path, command: &str) -> Result<Lock> {
     file.set_len(0)
         .and_then(|()| file.rewind())
         .and_then(|()| file.write_all(text.as_bytes()))
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| failed(&path, &error))?;
     Ok(Lock(file))
+}
+
+fn open(root: &Path, name: &str) -> Result<(File, PathBuf)> {
+    let path = root.join(".slipway").join(name);
+    fs::create_dir_all(root.join(".slipway")).map_err(|error| failed(&path, &error))?;
+    let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+    Ok((file.map_err(|error| failed(&path, &error))?, path))
+}
+
+fn failed(path: &Path, error: &io::Error) -> Error {
+    Error::failed(format!("lock {}", path.display())).source(error)
 }
 
 fn held(path: &Path) -> Error {
@@ -65,7 +97,7 @@ fn held(path: &Path) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::take;
+    use super::{share, take};
 
     #[test]
     fn the_second_is_told_who_is_first() {
@@ -77,7 +109,11 @@ mod tests {
         let cause = error.causes.first().expect("it names the holder");
         assert!(cause.starts_with(&format!("cargo xtask deploy (process {}), for ", std::process::id())), "{cause}");
         drop(first);
-        take(&root, "destroy").expect("it is free again");
+        let one = share(&root, "deploy").expect("it is free again");
+        let other = share(&root, "deploy").expect("deploys run beside each other");
+        take(&root, "local down").expect_err("two deploys need it");
+        drop((one, other));
+        take(&root, "local down").expect("it is free again");
         std::fs::remove_dir_all(&root).expect("remove the directory");
     }
 }

@@ -21,9 +21,10 @@ const RELIST: Duration = Duration::from_secs(1);
 /// Prints the lines of every pod, each behind its pod's name when there are several.
 pub(super) async fn run(options: Logs, printer: &Printer) -> Result<()> {
     let environment = config::load(&super::root()?, &options.target.env)?;
+    let unit = environment.only(&options.target.services)?;
     let client = workload::client(&environment).await?;
-    let deployment = workload::deployment(&client, &environment).await?;
-    let api: Api<Pod> = Api::namespaced(client, &environment.service.namespace);
+    let deployment = workload::deployment(&client, unit).await?;
+    let api: Api<Pod> = Api::namespaced(client, &unit.service.namespace);
     let mut seen = HashSet::new();
     let mut streams = FuturesUnordered::new();
     loop {
@@ -39,7 +40,7 @@ pub(super) async fn run(options: Logs, printer: &Printer) -> Result<()> {
         }
         if !options.follow {
             while streams.try_next().await?.is_some() {}
-            return if seen.is_empty() { Err(nothing(&environment.service.name)) } else { Ok(()) };
+            return if seen.is_empty() { Err(nothing(&unit.service.name)) } else { Ok(()) };
         }
         let relist = Instant::now() + RELIST;
         // A stream that ends or breaks belongs to a container that ended: the next list tells what came after it.

@@ -7,12 +7,12 @@ use tokio::process::Command;
 use crate::{
     cluster,
     config::{self, Builder, Environment},
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     image::{
         engine,
         source::{self, Source},
     },
-    manifests,
+    manifests::{self, Object},
     ui::{Done, Outcome, Printer, Step},
 };
 
@@ -39,15 +39,29 @@ pub(super) struct Findings {
 /// Looks at everything that a deploy to the environment needs.
 pub(super) async fn look(root: &Path, name: &str) -> Findings {
     let environment = config::load(root, name);
-    let host = environment.as_ref().is_ok_and(|environment| environment.image.builder == Builder::Host);
-    let (docker, git, linker) = tokio::join!(docker(), source::inspect(root), linker(host));
+    let host = environment
+        .as_ref()
+        .is_ok_and(|environment| environment.services.iter().any(|service| service.image.builder == Builder::Host));
+    let objects = environment.as_ref().map(objects).unwrap_or_default();
+    let access = async {
+        match &environment {
+            Ok(environment) => cluster::check_access(environment, &objects).await,
+            Err(_) => Ok(None),
+        }
+    };
+    // It blocks, while the programs that the others started work.
+    let ports = async { environment.as_ref().map(|environment| ports(environment, &objects)).unwrap_or_default() };
+    let (docker, git, linker, access, ports) =
+        tokio::join!(docker(), source::inspect(root), linker(host), access, ports);
     let mut list = Vec::new();
     let mut add = |name, result| list.push(Finding { name, result });
     let environment = match environment {
         Ok(environment) => {
             add("configuration", Ok(format!("{}/{name}.yaml", config::DIRECTORY)));
-            for result in ports(&environment) {
-                add("ports", result);
+            ports.into_iter().for_each(|result| add("ports", result));
+            match access {
+                Ok(found) => found.into_iter().for_each(|found| add("cluster", Ok(found))),
+                Err(errors) => errors.into_iter().for_each(|error| add("cluster", Err(error))),
             }
             Some(environment)
         }
@@ -89,35 +103,14 @@ impl Findings {
             finding.and_then(|finding| finding.result.as_ref().ok()).cloned().unwrap_or_default()
         };
         let summary = format!("{}, {}", said("git"), said("Docker"));
-        let failed = self.list.into_iter().filter_map(|finding| finding.result.err()).collect();
-        match (all(failed), self.environment.zip(self.source)) {
+        let failed: Vec<Error> = self.list.into_iter().filter_map(|finding| finding.result.err()).collect();
+        let headline = format!("{} things keep this from working", failed.len());
+        match (Error::gathered(headline, failed), self.environment.zip(self.source)) {
             (Some(error), _) => Err(error),
             (None, Some(checked)) => Ok((checked, summary)),
             (None, None) => Err(Error::usage("the environment cannot be read")),
         }
     }
-}
-
-/// One error that says all of these; a single one speaks for itself.
-fn all(mut errors: Vec<Error>) -> Option<Error> {
-    if errors.len() < 2 {
-        return errors.pop();
-    }
-    let usage = errors.iter().all(|error| error.kind == Kind::Usage);
-    let kind = if usage { Kind::Usage } else { Kind::Failed };
-    let mut whole = Error::new(kind, format!("{} things keep this from working", errors.len()));
-    for error in errors {
-        let mut text = error.message;
-        for line in error.causes.iter().flat_map(|cause| cause.lines()) {
-            text.push_str(&format!("\n  {line}"));
-        }
-        if let Some(hint) = error.hint {
-            text.push_str(&format!("\n  hint: {hint}"));
-        }
-        whole.causes.push(text);
-        whole.places.extend(error.places);
-    }
-    Some(whole)
 }
 
 async fn docker() -> Result<String> {
@@ -126,16 +119,22 @@ async fn docker() -> Result<String> {
     Ok(format!("Docker {}", version.version.unwrap_or_default()))
 }
 
-fn ports(environment: &Environment) -> Vec<Result<String>> {
-    // Manifests that cannot be rendered are reported by the stage that renders them, with their own places.
-    let Ok(objects) = manifests::render(environment, None) else { return Vec::new() };
-    let ports = cluster::published(objects.iter().map(manifests::Object::value));
-    let taken = cluster::check_ports(environment, &ports);
-    if taken.is_empty() {
-        let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
-        return if ports.is_empty() { Vec::new() } else { vec![Ok(format!("{} free or ours", ports.join(", ")))] };
+/// Manifests that cannot be rendered are reported by the stage that renders them, with their own places.
+fn objects(environment: &Environment) -> Vec<Object> {
+    environment.units().filter_map(|unit| manifests::render(unit, None).ok()).flatten().collect()
+}
+
+fn ports(environment: &Environment, objects: &[Object]) -> Vec<Result<String>> {
+    let ports = cluster::published(objects.iter().map(Object::value));
+    match cluster::check_ports(environment, &ports) {
+        None => Vec::new(),
+        Some(_) if ports.is_empty() => Vec::new(),
+        Some(taken) if taken.is_empty() => {
+            let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
+            vec![Ok(format!("{} free or ours", ports.join(", ")))]
+        }
+        Some(taken) => taken.into_iter().map(Err).collect(),
     }
-    taken.into_iter().map(Err).collect()
 }
 
 fn disk(root: &Path) -> Result<String> {

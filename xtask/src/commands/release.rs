@@ -1,70 +1,86 @@
 //! `build-image` and `push`, and what a deploy does of the same.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::lock;
 use crate::{
     cli::{Output, Reporting},
-    config::{self, Environment},
+    config::{self, Environment, Unit},
     error::Result,
     image::{
         self, Built,
         engine::{self, Docker},
+        reference::Reference,
         source::{self, Source},
     },
     registry::{self, Pushed},
-    ui::{Done, Outcome, Printer, Step},
+    ui::{self, Done, Outcome, Printer, Step},
 };
 
-/// Runs `build-image`: prints the image's digest.
+/// Runs `build-image`: prints the image's digest, a line for each service.
 pub(super) async fn run_build(options: Reporting, printer: &Printer) -> Result<()> {
-    let (_, built, _lock) = start(&options, "build-image", printer).await?;
-    match options.report.output {
-        Output::Text => printer.data(built.id.to_string()),
-        Output::Json => printer.json(&json!({
+    each(&options, "build-image", printer, async |_, _, built| {
+        let document = json!({
             "digest": built.id.to_string(),
             "name": built.name(),
             "bytes": built.size,
             "changed": built.changed,
-        })),
-    }
-    Ok(())
+        });
+        Ok((built.id.to_string(), document))
+    })
+    .await
 }
 
-/// Runs `push`: prints the image's reference by digest.
+/// Runs `push`: prints the image's reference by digest, a line for each service.
 pub(super) async fn run_push(options: Reporting, printer: &Printer) -> Result<()> {
-    let (environment, built, _lock) = start(&options, "push", printer).await?;
-    let docker = engine::connect().await?;
-    let pushed = printer.step("push").run(async |step| push(&docker, &environment, &built, step).await).await?;
-    match options.report.output {
-        Output::Text => printer.data(pushed.image.to_string()),
-        Output::Json => printer.json(&json!({
-            "reference": pushed.image.to_string(),
-            "sent": pushed.sent,
-            "existing": pushed.existing,
-        })),
-    }
-    Ok(())
+    each(&options, "push", printer, async |docker, unit, built| {
+        let pushed = printer.step("push").run(async |step| push(docker, unit.environment, &built, step).await).await?;
+        let reference = pushed.image.to_string();
+        let document = json!({"reference": reference, "sent": pushed.sent, "existing": pushed.existing});
+        Ok((reference, document))
+    })
+    .await
 }
 
-async fn start(options: &Reporting, command: &str, printer: &Printer) -> Result<(Environment, Built, lock::Lock)> {
+/// Builds each service's image, does something with it and prints the line or the document that comes of it.
+async fn each(
+    options: &Reporting,
+    command: &str,
+    printer: &Printer,
+    work: impl AsyncFn(&Docker, Unit<'_>, Built) -> Result<(String, Value)>,
+) -> Result<()> {
     let root = super::root()?;
     let environment = config::load(&root, &options.target.env)?;
-    let lock = lock::take(&root, command)?;
+    let units = environment.select(&options.target.services)?;
+    let _lock = lock::share(&root, command)?;
     let docker = engine::connect().await?;
     let source = source::inspect(&root).await?;
-    let built = printer.step("build").run(async |step| build(&docker, &environment, &source, step).await).await?;
-    Ok((environment, built, lock))
+    let mut results = Map::new();
+    for unit in &units {
+        let one = async {
+            let build = async |step: &Step| {
+                let _lock = lock::build(&root, step).await?;
+                build(&docker, *unit, &source, step).await
+            };
+            work(&docker, *unit, printer.step("build").run(build).await?).await
+        };
+        let name = &unit.service.name;
+        let (line, document) = if units.len() > 1 { ui::of_service(name, one).await? } else { one.await? };
+        match options.report.output {
+            Output::Text => printer.data(line),
+            Output::Json if units.len() == 1 => printer.json(&document),
+            Output::Json => drop(results.insert(name.clone(), document)),
+        }
+    }
+    if options.report.output == Output::Json && units.len() > 1 {
+        printer.json(&json!({"services": results}));
+    }
+    Ok(())
 }
 
 /// Builds the image, unless nothing changed.
-pub(super) async fn build(
-    docker: &Docker,
-    environment: &Environment,
-    source: &Source,
-    step: &Step,
-) -> Result<Done<Built>> {
-    let built = image::build(docker, environment, source, step).await?;
+pub(super) async fn build(docker: &Docker, unit: Unit<'_>, source: &Source, step: &Step) -> Result<Done<Built>> {
+    let built = image::build(docker, unit, source, step).await?;
     let outcome = if built.changed { Outcome::Changed } else { Outcome::Same };
     #[allow(clippy::cast_precision_loss, reason = "a size for people, to a tenth of a megabyte")]
     let size = built.size as f64 / 1e6;
@@ -83,6 +99,9 @@ pub(super) async fn push(
     let pushed = registry::push(docker, &registry, built, step).await?;
     let outcome = if pushed.sent == 0 { Outcome::Same } else { Outcome::Changed };
     let total = pushed.sent + pushed.existing;
-    let digest = pushed.image.digest.short();
-    Ok(Done::new(outcome, format!("{digest}, {} of {total} layers sent", pushed.sent), pushed))
+    let what = match &pushed.image {
+        Reference::Pinned(_) => format!("{} of {total} layers sent", pushed.sent),
+        Reference::Unpushed(_) => "not pushed: the nodes see this Docker's images".to_owned(),
+    };
+    Ok(Done::new(outcome, format!("{}, {what}", pushed.image.short()), pushed))
 }

@@ -2,20 +2,35 @@
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{Api, ResourceExt as _};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::workload;
+use super::{each, history, workload};
 use crate::{
     cli::{Output, Reporting},
-    cluster, config,
+    cluster::{self, Connection},
+    config::{self, Unit},
     error::Result,
+    release::{Entry, Ledger},
     ui::Printer,
     verify,
 };
 
-/// Reports the cluster, the Deployment, its pods and the address.
+/// What runs of one service.
+#[derive(Debug, Serialize)]
+struct Status<'a> {
+    environment: &'a str,
+    cluster: &'a str,
+    deployment: Value,
+    pods: Vec<Value>,
+    url: Option<String>,
+    release: Option<Entry>,
+}
+
+/// Reports the cluster, and of each service the Deployment, its pods and the address.
 pub(super) async fn run(options: Reporting, printer: &Printer) -> Result<()> {
     let environment = config::load(&super::root()?, &options.target.env)?;
+    let units = environment.select(&options.target.services)?;
     let Some(connection) = cluster::find(&environment).await? else {
         match options.report.output {
             Output::Json => printer.json(&json!({"environment": environment.name, "cluster": null})),
@@ -23,43 +38,59 @@ pub(super) async fn run(options: Reporting, printer: &Printer) -> Result<()> {
         }
         return Ok(());
     };
-    let client = connection.client;
-    let deployment = workload::deployment(&client, &environment).await?;
-    let pods = workload::pods(&Api::namespaced(client.clone(), &environment.service.namespace), &deployment).await?;
-    let url = verify::base_url(&client, &environment).await.ok();
-    let deployment = describe_deployment(&deployment);
-    let pods: Vec<Value> = pods.iter().map(describe_pod).collect();
+    let looked = each::look(&units, async |unit| look(&connection, unit).await).await;
     match options.report.output {
-        Output::Json => printer.json(&json!({
-            "environment": environment.name,
-            "cluster": connection.description,
-            "deployment": deployment,
-            "pods": pods,
-            "url": url,
-        })),
+        Output::Json => each::documents(&environment, &looked, printer),
         Output::Text => {
-            printer.data(format!("{}: {}", environment.name, connection.description));
-            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            printer.data(format!(
-                "Deployment {}  {} of {} available  {}",
-                text(&deployment["name"]),
-                deployment["available"],
-                deployment["wanted"],
-                text(&deployment["image"])
-            ));
-            for pod in &pods {
-                let ready = if pod["ready"] == true { "ready" } else { "not ready" };
-                printer.data(format!(
-                    "  pod {:<28} {:<18} {ready:<10} {} restarts",
-                    text(&pod["name"]),
-                    text(&pod["state"]),
-                    pod["restarts"]
-                ));
+            if looked.iter().any(|(_, found)| found.is_ok()) {
+                printer.data(format!("{}: {}", environment.name, connection.description));
             }
-            printer.data(url.unwrap_or_else(|| "no address from outside".into()));
+            each::sections(&looked, Status::lines, printer);
         }
     }
-    Ok(())
+    each::all(looked).map(drop)
+}
+
+async fn look<'a>(connection: &'a Connection, unit: Unit<'a>) -> Result<Status<'a>> {
+    let client = &connection.client;
+    let deployment = workload::deployment(client, unit).await?;
+    let pods = workload::pods(&Api::namespaced(client.clone(), &unit.service.namespace), &deployment).await?;
+    let url = verify::base_url(client, unit).await.ok();
+    let releases = Ledger::open(client, unit).await?.list().await?;
+    Ok(Status {
+        environment: &unit.environment.name,
+        cluster: &connection.description,
+        deployment: describe_deployment(&deployment),
+        pods: pods.iter().map(describe_pod).collect(),
+        url,
+        release: releases.into_iter().next_back(),
+    })
+}
+
+impl Status<'_> {
+    fn lines(&self) -> Vec<String> {
+        let Self { deployment, pods, url, release, .. } = self;
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let mut lines = vec![format!(
+            "Deployment {}  {} of {} available  {}",
+            text(&deployment["name"]),
+            deployment["available"],
+            deployment["wanted"],
+            text(&deployment["image"])
+        )];
+        if let Some(Entry { header, outcome }) = release {
+            let when = history::moment(header.when);
+            let (number, who) = (header.number, &header.who);
+            lines.push(format!("release {number} {} since {when} UTC, by {who}", outcome.word()));
+        }
+        lines.extend(pods.iter().map(|pod| {
+            let ready = if pod["ready"] == true { "ready" } else { "not ready" };
+            let (name, state) = (text(&pod["name"]), text(&pod["state"]));
+            format!("  pod {name:<28} {state:<18} {ready:<10} {} restarts", pod["restarts"])
+        }));
+        lines.push(url.clone().unwrap_or_else(|| "no address from outside".into()));
+        lines
+    }
 }
 
 fn describe_deployment(deployment: &Deployment) -> Value {

@@ -5,9 +5,9 @@ use kube::{Api, Client, api::ListParams};
 
 use crate::{
     cluster,
-    config::Environment,
+    config::{Environment, Unit},
     error::{Error, Result},
-    image::reference::Pinned,
+    image::reference::Reference,
 };
 
 /// A client for the environment's cluster, which must be there.
@@ -21,22 +21,22 @@ pub(super) async fn client(environment: &Environment) -> Result<Client> {
 }
 
 /// The service's Deployment, which must be there.
-pub(super) async fn deployment(client: &Client, environment: &Environment) -> Result<Deployment> {
-    let service = &environment.service;
+pub(super) async fn deployment(client: &Client, unit: Unit<'_>) -> Result<Deployment> {
+    let service = unit.service;
     let found = Api::<Deployment>::namespaced(client.clone(), &service.namespace)
         .get_opt(&service.name)
         .await
-        .map_err(|error| Error::failed(format!("get {}", named(environment))).source(&error))?;
-    found.ok_or_else(|| Error::failed(format!("there is no {}", named(environment))).hint(deploy(environment)))
+        .map_err(|error| Error::failed(format!("get {}", named(unit))).source(&error))?;
+    found.ok_or_else(|| Error::failed(format!("there is no {}", named(unit))).hint(deploy(unit.environment)))
 }
 
 /// The image that the service's Deployment runs, if it is there; one that somebody set without a digest is not ours.
-pub(super) async fn image(client: &Client, environment: &Environment) -> Result<Option<Pinned>> {
-    let service = &environment.service;
+pub(super) async fn image(client: &Client, unit: Unit<'_>) -> Result<Option<Reference>> {
+    let service = unit.service;
     let found = Api::<Deployment>::namespaced(client.clone(), &service.namespace)
         .get_opt(&service.name)
         .await
-        .map_err(|error| Error::failed(format!("get {}", named(environment))).source(&error))?;
+        .map_err(|error| Error::failed(format!("get {}", named(unit))).source(&error))?;
     let containers = found.and_then(|found| Some(found.spec?.template.spec?.containers)).unwrap_or_default();
     let container = containers.into_iter().find(|container| container.name == service.name);
     Ok(container.and_then(|container| container.image).and_then(|image| image.parse().ok()))
@@ -53,8 +53,8 @@ pub(super) async fn pods(api: &Api<Pod>, deployment: &Deployment) -> Result<Vec<
     Ok(list.items)
 }
 
-fn named(environment: &Environment) -> String {
-    format!("Deployment {}/{}", environment.service.namespace, environment.service.name)
+fn named(unit: Unit<'_>) -> String {
+    format!("Deployment {}/{}", unit.service.namespace, unit.service.name)
 }
 
 fn deploy(environment: &Environment) -> String {

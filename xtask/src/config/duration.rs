@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// What a duration looks like.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration; write it like 90s, 5m or 1h30m");
     let mut rest = text.trim();
     let mut total = Duration::ZERO;

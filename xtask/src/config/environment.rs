@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
-    Builder, Check, Cluster, Environment, Image, Registry, Rollout, Service,
+    Builder, Check, Environment, Image, OnFailure, Release, Rollout, aws,
     fields::{Field, Findings, Section},
     located::Node,
+    providers, services,
 };
 
 const METHODS: [(&str, &str); 6] =
@@ -17,34 +18,29 @@ const METHODS: [(&str, &str); 6] =
 /// Reads a file's tree. What is returned means something only when there are no mistakes in `findings`.
 pub(super) fn read(root: &Path, name: &str, file: &Path, node: Option<&Node>, findings: &Findings) -> Environment {
     let mut keys = Section::root(findings, node);
+    let aws = aws::account(keys.field("aws"));
+    let services = services::read(root, name, aws.as_ref(), &mut keys);
+    let state = aws::state(aws.as_ref(), keys.field("state"));
     let environment = Environment {
         name: name.to_owned(),
         file: file.to_owned(),
         root: root.to_owned(),
-        service: service(keys.field("service").section()),
-        image: image(root, keys.field("image").section()),
-        registry: registry(keys.field("registry").section()),
-        cluster: cluster(keys.field("cluster").section()),
-        manifests: manifests(root, name, &keys.field("manifests")),
+        registry: providers::registry(aws.as_ref(), keys.field("registry"), services.len() > 1),
+        services,
+        cluster: providers::cluster(root, aws.as_ref(), keys.field("cluster")),
         rollout: rollout(keys.field("rollout").section()),
-        verify: keys.field("verify").items().into_iter().map(check).collect(),
+        release: release(keys.field("release").section()),
+        uploads: aws::uploads(aws.as_ref(), &state, keys.field("uploads")),
+        state,
+        aws,
     };
     keys.end();
     environment
 }
 
-fn service(mut keys: Section<'_>) -> Service {
-    // A Service's name becomes a DNS label that starts with a letter (RFC 1035), a namespace's one of RFC 1123.
-    let service = Service {
-        name: keys.field("name").checked(|name| label(name, false)).unwrap_or_else(|| "app".into()),
-        namespace: keys.field("namespace").checked(|name| label(name, true)).unwrap_or_else(|| "app".into()),
-    };
-    keys.end();
-    service
-}
-
-fn image(root: &Path, mut keys: Section<'_>) -> Image {
-    let package = keys.field("package").checked(package_name).unwrap_or_else(|| "app".into());
+pub(super) fn image(root: &Path, mut keys: Section<'_>, default: &str) -> Image {
+    let package = keys.field("package").checked(package_name).unwrap_or_else(|| default.to_owned());
+    let profile = keys.field("profile").checked(profile_name).unwrap_or_else(|| "release".to_owned());
     let builder = keys.field("builder").choice(&[("host", false), ("dockerfile", true)]);
     let field = keys.field("dockerfile");
     let file = path(root, &field).unwrap_or_else(|| root.join("Dockerfile"));
@@ -58,23 +54,11 @@ fn image(root: &Path, mut keys: Section<'_>) -> Image {
         Builder::Host
     };
     keys.end();
-    Image { package, builder }
+    Image { package, profile, builder }
 }
 
-fn registry(mut keys: Section<'_>) -> Registry {
-    let registry = keys.field("provider").choice(&[("local", Registry::Local)]);
-    keys.end();
-    registry.unwrap_or(Registry::Local)
-}
-
-fn cluster(mut keys: Section<'_>) -> Cluster {
-    let cluster = keys.field("provider").choice(&[("local", Cluster::Local)]);
-    keys.end();
-    cluster.unwrap_or(Cluster::Local)
-}
-
-fn manifests(root: &Path, name: &str, field: &Field<'_>) -> PathBuf {
-    let directory = path(root, field).unwrap_or_else(|| root.join("manifests/overlays").join(name));
+pub(super) fn manifests(root: &Path, default: &Path, field: &Field<'_>) -> PathBuf {
+    let directory = path(root, field).unwrap_or_else(|| root.join(default));
     if !directory.is_dir() {
         let shown = directory.strip_prefix(root).unwrap_or(&directory);
         field.mistake(format!("there is no directory {}", shown.display()));
@@ -83,12 +67,32 @@ fn manifests(root: &Path, name: &str, field: &Field<'_>) -> PathBuf {
 }
 
 fn rollout(mut keys: Section<'_>) -> Rollout {
-    let rollout = Rollout { timeout: keys.field("timeout").duration().unwrap_or(Duration::from_secs(300)) };
+    let on_failure = [("rollback", OnFailure::Rollback), ("keep", OnFailure::Keep)];
+    let rollout = Rollout {
+        timeout: keys.field("timeout").duration().unwrap_or(Duration::from_secs(300)),
+        on_failure: keys.field("on_failure").choice(&on_failure).unwrap_or(OnFailure::Rollback),
+    };
     keys.end();
     rollout
 }
 
-fn check(field: Field<'_>) -> Check {
+fn release(mut keys: Section<'_>) -> Release {
+    const EXPECTED: &str = "a number of releases from 2 to 1000";
+    let keep = keys.field("keep");
+    let kept = if keep.is_given() { keep.number(EXPECTED) } else { Some(10) };
+    if let Some(kept) = kept.filter(|kept| !(2..=1000).contains(kept)) {
+        keep.mistake(format!("`{kept}` is not {EXPECTED}"));
+    }
+    let release = Release {
+        namespace: keys.field("namespace").checked(|name| label(name, true)).unwrap_or_else(|| "slipway".into()),
+        keep: kept.unwrap_or(10),
+        consent: keys.field("consent").choice(&[("required", true), ("none", false)]).unwrap_or(false),
+    };
+    keys.end();
+    release
+}
+
+pub(super) fn check(field: Field<'_>) -> Check {
     let mut keys = field.section();
     let name = keys.field("name").text().map(str::to_owned);
     let timeout = keys.field("timeout").duration().unwrap_or(Duration::from_secs(30));
@@ -127,7 +131,7 @@ fn status(field: &Field<'_>) -> u16 {
 }
 
 /// A path in the repository, made absolute.
-fn path(root: &Path, field: &Field<'_>) -> Option<PathBuf> {
+pub(super) fn path(root: &Path, field: &Field<'_>) -> Option<PathBuf> {
     if !field.is_given() {
         return None;
     }
@@ -135,7 +139,7 @@ fn path(root: &Path, field: &Field<'_>) -> Option<PathBuf> {
     field.checked(rule).map(|path| root.join(path))
 }
 
-fn label(name: &str, digit_first: bool) -> Result<(), String> {
+pub(super) fn label(name: &str, digit_first: bool) -> Result<(), String> {
     let inner = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-';
     let first = |character: char| character.is_ascii_lowercase() || digit_first && character.is_ascii_digit();
     let fits = name.len() <= 63 && name.chars().all(inner) && name.starts_with(first) && !name.ends_with('-');
@@ -150,9 +154,15 @@ fn label(name: &str, digit_first: bool) -> Result<(), String> {
 }
 
 fn package_name(name: &str) -> Result<(), String> {
-    let fits =
-        !name.is_empty() && name.chars().all(|character| character.is_alphanumeric() || "-_".contains(character));
-    if fits { Ok(()) } else { Err(format!("`{name}` is not the name of a cargo package")) }
+    if is_cargo_name(name) { Ok(()) } else { Err(format!("`{name}` is not the name of a cargo package")) }
+}
+
+fn profile_name(name: &str) -> Result<(), String> {
+    if is_cargo_name(name) { Ok(()) } else { Err(format!("`{name}` is not the name of a cargo profile")) }
+}
+
+fn is_cargo_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|character| character.is_alphanumeric() || "-_".contains(character))
 }
 
 fn request_path(path: &str) -> Result<(), String> {

@@ -12,12 +12,22 @@ use super::{
     located::{Entry, Node, Position, Value},
 };
 
+mod form;
+mod probe;
+mod variant;
+
+pub(super) use form::Form;
+pub(super) use probe::{Facts, Probe, Shape};
+pub(super) use variant::Variant;
+
 /// What is found while a file is read.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     mistakes: RefCell<Vec<Mistake>>,
     /// Every key that was looked for, and whether it was there.
     asked: RefCell<BTreeMap<String, bool>>,
+    /// What the reader asks for, when it is to say that instead of reading a file.
+    pub(super) probe: Option<Probe>,
 }
 
 /// Something wrong with the value at a key.
@@ -39,7 +49,7 @@ pub(super) struct Section<'a> {
 }
 
 /// A value that may or may not be there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Field<'a> {
     findings: &'a Findings,
     path: String,
@@ -49,6 +59,11 @@ pub(super) struct Field<'a> {
 }
 
 impl Findings {
+    /// For a reading without a file.
+    pub(super) fn probing(probe: Probe) -> Self {
+        Self { probe: Some(probe), ..Self::default() }
+    }
+
     /// The mistakes in the order of the file.
     pub(super) fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = self.mistakes.borrow().clone();
@@ -80,8 +95,16 @@ impl<'a> Section<'a> {
         let node = self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node);
         let node = node.filter(|node| !node.is_null());
         let path = join(&self.path, key);
-        *self.findings.asked.borrow_mut().entry(path.clone()).or_default() |= node.is_some();
+        if let Some(probe) = &self.findings.probe {
+            probe.note(&unnumbered(&self.path), Shape::Section(BTreeSet::from([key])));
+        }
+        *self.findings.asked.borrow_mut().entry(unnumbered(&path)).or_default() |= node.is_some();
         Field { findings: self.findings, path, at: node.map_or(self.at, |node| node.at), node }
+    }
+
+    /// Reports a mistake of the mapping as a whole.
+    pub(super) fn mistake(&self, message: impl Into<String>) {
+        self.findings.add(self.at, &self.path, message);
     }
 
     /// Reports the keys that nobody asked for.
@@ -102,7 +125,17 @@ impl<'a> Section<'a> {
 impl<'a> Field<'a> {
     /// Whether it was given.
     pub(super) fn is_given(&self) -> bool {
-        self.node.is_some()
+        match &self.findings.probe {
+            Some(probe) => !probe.absent.contains(self.path.as_str()),
+            None => self.node.is_some(),
+        }
+    }
+
+    /// Notes what the value may be.
+    fn note(&self, shape: impl FnOnce() -> Shape) {
+        if let Some(probe) = &self.findings.probe {
+            probe.note(&unnumbered(&self.path), shape());
+        }
     }
 
     /// Reports a mistake at this value.
@@ -112,6 +145,7 @@ impl<'a> Field<'a> {
 
     /// The value as a mapping; an absent one has no keys.
     pub(super) fn section(self) -> Section<'a> {
+        self.note(|| Shape::Section(BTreeSet::new()));
         let entries = match self.node.map(|node| (node, &node.value)) {
             None => &[],
             Some((_, Value::Mapping(entries))) => entries.as_slice(),
@@ -123,8 +157,17 @@ impl<'a> Field<'a> {
         Section { findings: self.findings, path: self.path, at: self.at, entries, asked: BTreeSet::new() }
     }
 
+    /// Whether it is a list without items.
+    pub(super) fn is_empty_list(&self) -> bool {
+        self.node.is_some_and(|node| matches!(&node.value, Value::Sequence(items) if items.is_empty()))
+    }
+
     /// The items of a list; an absent one is empty.
     pub(super) fn items(self) -> Vec<Field<'a>> {
+        self.note(|| Shape::Items);
+        if self.findings.probe.is_some() {
+            return vec![Field { path: format!("{}[0]", self.path), ..self }];
+        }
         let items = match self.node.map(|node| (node, &node.value)) {
             None => &[],
             Some((_, Value::Sequence(items))) => items.as_slice(),
@@ -144,6 +187,7 @@ impl<'a> Field<'a> {
 
     /// The value as text.
     pub(super) fn text(&self) -> Option<&'a str> {
+        self.note(|| Shape::Text);
         match &self.node?.value {
             Value::Scalar { text, .. } => Some(text),
             _ => {
@@ -167,12 +211,14 @@ impl<'a> Field<'a> {
 
     /// The value as a number.
     pub(super) fn number<T: FromStr>(&self, expected: &str) -> Option<T> {
+        self.note(|| Shape::Whole);
         let text = self.text()?;
         text.parse().map_err(|_| self.mistake(format!("`{text}` is not {expected}"))).ok()
     }
 
     /// The value as a duration.
     pub(super) fn duration(&self) -> Option<Duration> {
+        self.note(|| Shape::Duration);
         duration::parse(self.text()?).map_err(|message| self.mistake(message)).ok()
     }
 
@@ -181,21 +227,22 @@ impl<'a> Field<'a> {
     where
         T: Clone,
     {
+        self.note(|| match choices.iter().map(|(word, _)| *word).collect::<Vec<_>>() {
+            words if words == ["true", "false"] => Shape::Flag,
+            words => Shape::Words(words),
+        });
         let text = self.text()?;
         let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone());
         if found.is_none() {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            let message = match closest(text, words.iter().copied()) {
-                Some(word) => format!("`{text}` is not one of {}; did you mean `{word}`?", words.join(", ")),
-                None => format!("`{text}` is not one of {}", words.join(", ")),
-            };
-            self.mistake(message);
+            self.mistake(unknown(text, &words));
         }
         found
     }
 
     /// The value as text by key.
     pub(super) fn texts(&self) -> BTreeMap<String, String> {
+        self.note(|| Shape::Texts);
         let Some(Value::Mapping(entries)) = self.node.map(|node| &node.value) else {
             if let Some(node) = self.node {
                 self.mistake(format!("a mapping was expected, this is {}", node.describe()));
@@ -212,7 +259,16 @@ impl<'a> Field<'a> {
 
     /// The value as JSON.
     pub(super) fn json(&self) -> Option<serde_json::Value> {
+        self.note(|| Shape::Json);
         self.node.map(Node::to_json)
+    }
+}
+
+fn unknown(text: &str, words: &[&str]) -> String {
+    let known = words.join(", ");
+    match closest(text, words.iter().copied()) {
+        Some(word) => format!("`{text}` is not one of {known}; did you mean `{word}`?"),
+        None => format!("`{text}` is not one of {known}"),
     }
 }
 
@@ -224,6 +280,11 @@ pub(crate) fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
         .filter(|(distance, word)| *distance <= 1 + word.len().min(wrong.len()) / 4)
         .min()
         .map(|(_, word)| word)
+}
+
+/// A path without the numbers of items: what may be written in one may be written in all.
+fn unnumbered(path: &str) -> String {
+    path.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect::<Vec<_>>().join("[]")
 }
 
 fn join(path: &str, key: &str) -> String {

@@ -14,7 +14,7 @@ use crate::error::{Error, Place, Result};
 
 /// The directory of the environments, below the repository's root.
 pub const DIRECTORY: &str = "infra-config";
-/// It documents every key and is no environment.
+/// It documents every key and is no environment; nor is what continues its name, for several services.
 const REFERENCE: &str = "reference";
 
 /// The repository's root: the directory, here or above, that holds `infra-config/`.
@@ -39,7 +39,7 @@ pub fn environments(root: &Path) -> Result<Vec<String>> {
     for entry in fs::read_dir(&directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        if path.extension().is_some_and(|extension| extension == "yaml") && stem != REFERENCE {
+        if path.extension().is_some_and(|extension| extension == "yaml") && !stem.starts_with(REFERENCE) {
             names.push(stem.to_owned());
         }
     }

@@ -23,7 +23,7 @@ use super::{
     trace,
 };
 use crate::{
-    config::Environment,
+    config::Unit,
     error::{Error, Result},
     ui::Step,
 };
@@ -33,18 +33,18 @@ use crate::{
 /// # Errors
 /// What the build says.
 pub(super) async fn build(
-    environment: &Environment,
+    unit: Unit<'_>,
     file: &Path,
     name: &str,
     tag: &Tag,
     source: &Source,
     step: &Step,
 ) -> Result<()> {
-    let root = environment.root.clone();
+    let root = unit.environment.root.clone();
     let mut log = Log::open(&root)?;
     if !file.is_file() {
         return Err(Error::usage(format!("there is no {}", file.display()))
-            .hint(format!("set image.dockerfile in {}", environment.file.display())));
+            .hint(format!("set image.dockerfile in {}", unit.environment.file.display())));
     }
     let path = file.strip_prefix(&root).unwrap_or(file).to_owned();
     let failed = || Error::failed(format!("build {name} from {}", path.display()));
@@ -54,7 +54,7 @@ pub(super) async fn build(
         tokio::task::spawn_blocking(move || context(&root, &path)).await
     };
     let context = context.map_err(|error| failed().source(&error))?.map_err(|error| failed().source(&error))?;
-    let query = query(environment, &path, name, tag, source);
+    let query = query(unit, &path, name, tag, source);
     let mut lines = send(&query, context).await.map_err(|error| failed().source(error.as_ref()))?;
     let mut error = None;
     while let Some(line) = lines.next().await {
@@ -105,11 +105,12 @@ fn is_executable(metadata: &fs::Metadata) -> bool {
     metadata.permissions().mode() & 0o111 != 0
 }
 
-fn query(environment: &Environment, file: &Path, name: &str, tag: &Tag, source: &Source) -> String {
-    let labels = archive::labels(&environment.image.package, tag, source).to_string();
+fn query(unit: Unit<'_>, file: &Path, name: &str, tag: &Tag, source: &Source) -> String {
+    let labels = archive::labels(&unit.service.image.package, tag, source).to_string();
     let arguments = serde_json::json!({
         "VERSION": tag.as_str(),
-        "PACKAGE": environment.image.package,
+        "PACKAGE": unit.service.image.package,
+        "PROFILE": unit.service.image.profile,
         // Understood by newer Engines: the time of the commit instead of that of the build.
         "SOURCE_DATE_EPOCH": source.created.as_second().to_string(),
     });

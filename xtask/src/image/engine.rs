@@ -37,7 +37,7 @@ pub(super) async fn connect_to(host: &str) -> Result<Docker> {
 }
 
 /// The socket that [`connect`] has reached, for the one request that bollard can't make.
-pub(super) fn socket() -> PathBuf {
+pub(crate) fn socket() -> PathBuf {
     let host = variables::docker_host().unwrap_or_else(|| DEFAULT_HOST.to_owned());
     PathBuf::from(host.strip_prefix("unix://").unwrap_or(&host))
 }
@@ -45,7 +45,9 @@ pub(super) fn socket() -> PathBuf {
 fn unreachable(host: &str, failure: &Failure) -> Error {
     let error = Error::failed(format!("Docker does not answer at {host}"));
     if let Failure::UnsupportedURISchemeError { .. } = failure {
-        return error.cause("only unix:// addresses are supported").hint("unset DOCKER_HOST, or name a unix socket");
+        return error
+            .cause("only unix:// and tcp:// addresses are supported")
+            .hint("unset DOCKER_HOST, or name a socket by unix:// or an address by tcp://");
     }
     // What lies between is how the client is built, which helps nobody.
     let mut innermost: &dyn std::error::Error = failure;

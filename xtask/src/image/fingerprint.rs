@@ -27,7 +27,7 @@ const ROOT_FILES: [&str; 6] =
 ///
 /// # Errors
 /// What cargo says, for example that a manifest is invalid.
-pub(super) async fn folders(root: &Path, package: &str) -> Result<Vec<PathBuf>> {
+pub async fn folders(root: &Path, package: &str) -> Result<Vec<PathBuf>> {
     let mut command = Command::new(variables::cargo());
     command.current_dir(root).args(["metadata", "--format-version=1", "--no-deps"]).kill_on_drop(true);
     let failed = || Error::failed("ask cargo for the packages");
@@ -80,6 +80,7 @@ pub(super) fn compute(
     };
     part("layout", LAYOUT.as_bytes());
     part("package", image.package.as_bytes());
+    part("profile", image.profile.as_bytes());
     match &image.builder {
         Builder::Host => {
             part("toolchain", toolchain.map(|toolchain| toolchain.description.as_bytes()).unwrap_or_default());

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{log::Log, toolchain::Toolchain};
 use crate::{
-    config::variables,
+    config::{Image, variables},
     error::{Error, Result},
     ui::Step,
 };
@@ -27,17 +27,20 @@ const TARGET_DIRECTORY: &str = "target/image";
 ///
 /// # Errors
 /// What the compiler says; a binary that is not static; none or several of them.
-pub(super) async fn compile(root: &Path, package: &str, toolchain: &Toolchain, step: &Step) -> Result<Binary> {
+pub(super) async fn compile(root: &Path, image: &Image, toolchain: &Toolchain, step: &Step) -> Result<Binary> {
+    let Image { package, profile, .. } = image;
     let target = toolchain.linux_host()?;
     let mut log = Log::open(root)?;
+    let output = output_directory(root)?;
     let mut command = Command::new(variables::cargo());
-    command.current_dir(root).args(["build", "--release", "--package", package, "--bins"]);
+    command.current_dir(root).args(["build", "--profile", profile, "--package", package, "--bins"]);
     // Without a target, the flags would be for build scripts and procedural macros too, which can't be static.
-    command.args(["--target", target, "--target-dir", TARGET_DIRECTORY, "--message-format", "json-render-diagnostics"]);
+    command.args(["--target", target, "--message-format", "json-render-diagnostics", "--target-dir"]).arg(&output);
     if root.join("Cargo.lock").exists() {
         command.arg("--locked");
     }
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags(root)).env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
+    let strip = format!("CARGO_PROFILE_{}_STRIP", profile.to_uppercase().replace('-', "_"));
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags(&output)).env(strip, "symbols");
     command.env("CARGO_TERM_COLOR", "never").env_remove("RUSTFLAGS");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     log.line(&format!("{:?}", command.as_std()));
@@ -67,10 +70,19 @@ pub(super) struct Binary {
     pub(super) architecture: &'static str,
 }
 
-/// Paths of this machine in panic messages would make another binary on another machine.
-fn flags(root: &Path) -> OsString {
+/// Where cargo puts what it makes, without symbolic links.
+fn output_directory(root: &Path) -> Result<PathBuf> {
+    let directory = root.join(TARGET_DIRECTORY);
+    let failed = |error: std::io::Error| Error::failed(format!("make {}", directory.display())).source(&error);
+    std::fs::create_dir_all(&directory).map_err(failed)?;
+    directory.canonicalize().map_err(failed)
+}
+
+/// Paths of this machine in panic messages would make another binary on another machine. The workspace's own are
+/// relative to its root; what build scripts have written and the packages of registries are not.
+fn flags(output: &Path) -> OsString {
     let mut flags = OsString::from("-Ctarget-feature=+crt-static");
-    let remaps = [(Some(root.to_owned()), "/source"), (variables::cargo_home(), "/cargo")];
+    let remaps = [(Some(output.to_owned()), "/target"), (variables::cargo_home(), "/cargo")];
     for (from, to) in remaps.into_iter().filter_map(|(from, to)| Some((from?, to))) {
         // Flags are separated by the unit separator, so that they may contain spaces.
         flags.push("\u{1f}--remap-path-prefix=");

@@ -10,6 +10,7 @@ mod fingerprint;
 mod host;
 mod ignore;
 mod log;
+pub(crate) mod node;
 mod record;
 pub mod reference;
 pub mod source;
@@ -25,19 +26,21 @@ use std::{
 
 use bollard::{
     Docker, body_full,
-    query_parameters::{ImportImageOptionsBuilder, RemoveImageOptionsBuilder},
+    query_parameters::{ImportImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder},
 };
 use futures::TryStreamExt as _;
 
 use self::{
     archive::Content,
     record::Record,
-    reference::{Digest, Repository, Tag},
+    reference::{Digest, ImageId, Repository, Tag, Unpushed},
     source::Source,
     toolchain::Toolchain,
 };
+pub use fingerprint::folders;
+
 use crate::{
-    config::{Builder, Environment},
+    config::{Builder, Unit},
     error::{Error, Result},
     ui::Step,
 };
@@ -50,7 +53,7 @@ pub struct Built {
     /// Its version.
     pub tag: Tag,
     /// The Engine's id of it.
-    pub id: Digest,
+    pub id: ImageId,
     /// The size of its layers, in bytes, uncompressed.
     pub size: u64,
     /// Whether it was made now; otherwise nothing has changed since it was.
@@ -64,43 +67,43 @@ impl Built {
     }
 }
 
-/// Builds the environment's image from the tree whose state is `source`, unless the Engine has one from the same input.
+/// Builds the service's image from the tree whose state is `source`, unless the Engine has one from the same input.
 ///
 /// # Errors
 /// Whatever keeps an image from being there in the end; what the compiler said is part of it.
-pub async fn build(docker: &Docker, environment: &Environment, source: &Source, step: &Step) -> Result<Built> {
-    let (root, image) = (&environment.root, &environment.image);
-    let repository: Repository = environment.service.name.parse()?;
+pub async fn build(docker: &Docker, unit: Unit<'_>, source: &Source, step: &Step) -> Result<Built> {
+    let (root, image) = (&unit.environment.root, &unit.service.image);
+    let repository: Repository = unit.service.name.parse()?;
     step.update("looking for changes");
     let toolchain = match image.builder {
         Builder::Host => Some(toolchain::inspect(root).await?),
         Builder::Dockerfile { .. } => None,
     };
-    let last = record::read(root, &image.package).filter(|last| serves(last, &repository, source));
+    let last = record::read(root, &unit.service.name).filter(|last| serves(last, &repository, source));
     // Before the build: what changes during it is not in it for certain.
     if let Some(last) = &last
-        && fingerprint(environment, last.folders.clone(), toolchain.clone()).await.as_ref() == Some(&last.fingerprint)
+        && fingerprint(unit, last.folders.clone(), toolchain.clone()).await.as_ref() == Some(&last.fingerprint)
         && let Some(built) = reuse(docker, last, &repository).await
     {
         return Ok(built);
     }
     let folders = match image.builder {
-        Builder::Host => fingerprint::folders(root, &image.package).await?,
+        Builder::Host => folders(root, &image.package).await?,
         Builder::Dockerfile { .. } => Vec::new(),
     };
-    let fingerprint = fingerprint(environment, folders.clone(), toolchain.clone()).await.unwrap_or_default();
+    let fingerprint = fingerprint(unit, folders.clone(), toolchain.clone()).await.unwrap_or_default();
     let tag = source.tag();
     let name = format!("{repository}:{tag}");
     let (mut size, mut binary_hash) = (None, None);
     match (&image.builder, &toolchain) {
         (Builder::Host, Some(toolchain)) => {
-            let binary = host::compile(root, &image.package, toolchain, step).await?;
+            let binary = host::compile(root, image, toolchain, step).await?;
             let hash = Digest::of(&binary.bytes).to_string();
             if let Some(last) = last.filter(|last| last.binary.as_ref() == Some(&hash))
                 && let Some(built) = reuse(docker, &last, &repository).await
             {
                 // The sources have changed, the program has not: a comment, a test, another package's dependency.
-                record::write(root, &image.package, &Record { fingerprint, folders, ..last })?;
+                record::write(root, &unit.service.name, &Record { fingerprint, folders, ..last })?;
                 return Ok(built);
             }
             step.update("packing the image");
@@ -116,13 +119,13 @@ pub async fn build(docker: &Docker, environment: &Environment, source: &Source, 
             (size, binary_hash) = (Some(packed.size), Some(hash));
             load(docker, &name, packed.bytes).await?;
         }
-        (Builder::Dockerfile { file }, _) => dockerfile::build(environment, file, &name, &tag, source, step).await?,
+        (Builder::Dockerfile { file }, _) => dockerfile::build(unit, file, &name, &tag, source, step).await?,
         (Builder::Host, None) => unreachable!("the toolchain was asked for above"),
     }
     let (id, engine_size) = find(docker, &name).await?;
     let size = size.unwrap_or(engine_size);
     let mut made = BTreeMap::new();
-    if let Some(last) = record::read(root, &image.package) {
+    if let Some(last) = record::read(root, &unit.service.name) {
         made.clone_from(&last.made);
         // Each edit makes an image of uncommitted changes; a newer one replaces it.
         if !last.clean && last.name != name && forget(docker, &last.name, &last.id).await {
@@ -134,8 +137,22 @@ pub async fn build(docker: &Docker, environment: &Environment, source: &Source, 
     let tag_text = tag.to_string();
     let record =
         Record { fingerprint, folders, name, tag: tag_text, clean, id: id_text, size, binary: binary_hash, made };
-    record::write(root, &image.package, &record)?;
+    record::write(root, &unit.service.name, &record)?;
     Ok(Built { repository, tag, id, size, changed: true })
+}
+
+/// The image that a build would leave as it is, as far as the record of the last build tells: Docker is not asked.
+pub async fn unchanged(unit: Unit<'_>, source: &Source) -> Option<Built> {
+    let (root, image) = (&unit.environment.root, &unit.service.image);
+    let repository: Repository = unit.service.name.parse().ok()?;
+    let last = record::read(root, &unit.service.name).filter(|last| serves(last, &repository, source))?;
+    let toolchain = match image.builder {
+        Builder::Host => Some(toolchain::inspect(root).await.ok()?),
+        Builder::Dockerfile { .. } => None,
+    };
+    let now = fingerprint(unit, last.folders.clone(), toolchain).await;
+    let (tag, id) = (last.tag.parse().ok()?, last.id.parse().ok()?);
+    (now? == last.fingerprint).then_some(Built { repository, tag, id, size: last.size, changed: false })
 }
 
 /// Whether an earlier image may stand for this source. One of uncommitted changes does not stand for a commit.
@@ -143,8 +160,8 @@ fn serves(last: &Record, repository: &Repository, source: &Source) -> bool {
     last.name == format!("{repository}:{}", last.tag) && (last.clean || !source.is_clean())
 }
 
-async fn fingerprint(environment: &Environment, folders: Vec<PathBuf>, toolchain: Option<Toolchain>) -> Option<String> {
-    let (root, image) = (environment.root.clone(), environment.image.clone());
+async fn fingerprint(unit: Unit<'_>, folders: Vec<PathBuf>, toolchain: Option<Toolchain>) -> Option<String> {
+    let (root, image) = (unit.environment.root.clone(), unit.service.image.clone());
     let compute = move || fingerprint::compute(&root, &image, &folders, toolchain.as_ref()).ok();
     tokio::task::spawn_blocking(compute).await.ok().flatten()
 }
@@ -156,7 +173,7 @@ async fn reuse(docker: &Docker, last: &Record, repository: &Repository) -> Optio
     Some(Built { repository: repository.clone(), tag, id, size: last.size, changed: false })
 }
 
-async fn find(docker: &Docker, name: &str) -> Result<(Digest, u64)> {
+async fn find(docker: &Docker, name: &str) -> Result<(ImageId, u64)> {
     let failed = || Error::failed(format!("find image {name} in Docker"));
     let image = docker.inspect_image(name).await.map_err(|error| failed().source(&error))?;
     let id = image.id.unwrap_or_default().parse().map_err(|error| failed().source(&error))?;
@@ -179,10 +196,36 @@ pub async fn remove_all(docker: &Docker, root: &Path) -> usize {
     let mut removed = 0;
     for Record { name, id, made, .. } in record::all(root) {
         for (name, id) in made.into_iter().chain([(name, id)]) {
+            let kept = kept_as(&name, &id);
             removed += usize::from(forget(docker, &name, &id).await);
+            if let Some(kept) = kept {
+                forget(docker, &kept, &id).await;
+            }
         }
     }
     removed
+}
+
+/// The name that [`keep`] may have given to the image of this name.
+fn kept_as(name: &str, id: &str) -> Option<String> {
+    let repository = name.rsplit_once(':')?.0.parse().ok()?;
+    Some(Unpushed { repository, id: id.parse().ok()? }.to_string())
+}
+
+/// Gives the image the name by which nodes find it where no registry is; says whether it did not have it.
+///
+/// # Errors
+/// What Docker says.
+pub async fn keep(docker: &Docker, built: &Built) -> Result<(Unpushed, bool)> {
+    let unpushed = Unpushed { repository: built.repository.clone(), id: built.id.clone() };
+    let name = unpushed.to_string();
+    if find(docker, &name).await.is_ok_and(|(id, _)| id == built.id) {
+        return Ok((unpushed, false));
+    }
+    let options = TagImageOptionsBuilder::new().repo(&built.repository.to_string()).tag(&unpushed.tag()).build();
+    let tagged = docker.tag_image(&built.name(), Some(options)).await;
+    tagged.map_err(|error| Error::failed(format!("name the image {name}")).source(&error))?;
+    Ok((unpushed, true))
 }
 
 /// Takes the name from an image if it still is the one that was made; without another name the image goes with it.

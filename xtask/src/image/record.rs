@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The last build of a package. It is a hint, never the truth: one that is missing, half-written or of another version
+/// The last build of a service's image. It is a hint, never the truth: one that is missing, half-written or of another version
 /// only costs a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
@@ -34,23 +34,23 @@ pub(super) struct Record {
     pub(super) made: BTreeMap<String, String>,
 }
 
-fn path(root: &Path, package: &str) -> PathBuf {
-    root.join(".slipway").join(format!("image-{package}.json"))
+fn path(root: &Path, service: &str) -> PathBuf {
+    root.join(".slipway").join(format!("image-{service}.json"))
 }
 
-/// The records of all packages.
+/// The records of all services.
 pub(super) fn all(root: &Path) -> Vec<Record> {
     let files = fs::read_dir(root.join(".slipway")).into_iter().flatten().flatten();
     let names = files.filter_map(|file| file.file_name().into_string().ok());
     names.filter_map(|name| read(root, name.strip_prefix("image-")?.strip_suffix(".json")?)).collect()
 }
 
-pub(super) fn read(root: &Path, package: &str) -> Option<Record> {
-    serde_json::from_slice(&fs::read(path(root, package)).ok()?).ok()
+pub(super) fn read(root: &Path, service: &str) -> Option<Record> {
+    serde_json::from_slice(&fs::read(path(root, service)).ok()?).ok()
 }
 
-pub(super) fn write(root: &Path, package: &str, record: &Record) -> Result<()> {
-    let path = path(root, package);
+pub(super) fn write(root: &Path, service: &str, record: &Record) -> Result<()> {
+    let path = path(root, service);
     let save = || -> io::Result<()> {
         fs::create_dir_all(root.join(".slipway"))?;
         let scratch = path.with_extension(format!("json.{}", std::process::id()));

@@ -1,11 +1,15 @@
 //! Names of images, parsed at the door. A tag can move, a digest can't: what is deployed is [`Pinned`], and nothing
-//! makes one from a [`Tag`].
+//! makes one from a [`Tag`]. [`Unpushed`] is what stands for it where there is no registry.
 //!
 //! The grammar is that of the OCI distribution-spec 1.1, "Pulling manifests", and of Docker's reference package.
 
 use std::{fmt, str::FromStr};
 
 use crate::error::{Error, Result};
+
+mod unpushed;
+
+pub use unpushed::{ImageId, Reference, Unpushed};
 
 /// The digest of a manifest or of another content: `sha256:` and 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -11,9 +11,9 @@ async fn a_docker_that_does_not_run_is_named_with_the_remedy() {
     let hints = ["start it: sudo systemctl start docker", "start it, or unset DOCKER_HOST to use the machine's own"];
     assert!(error.hint.as_deref().is_some_and(|hint| hints.contains(&hint)), "{error:?}");
 
-    let error = engine::connect_to("tcp://127.0.0.1:1").await.unwrap_err();
-    assert_eq!(error.message, "Docker does not answer at tcp://127.0.0.1:1");
-    assert_eq!(error.causes, ["only unix:// addresses are supported"]);
+    let error = engine::connect_to("ssh://host").await.unwrap_err();
+    assert_eq!(error.message, "Docker does not answer at ssh://host");
+    assert_eq!(error.causes, ["only unix:// and tcp:// addresses are supported"]);
 }
 
 #[test]

@@ -1,41 +1,112 @@
 //! configMapGenerator and secretGenerator, and the hash of the content that ends up in the name.
 
-use std::{fs, path::Path, sync::Arc};
+use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    kustomization::{Generator, Kustomization},
+    files::Scope,
+    kustomization::{Behavior, Generator, Kustomization},
     object::{Object, Source},
+    origin::Origin,
     reader::Text,
     yaml::wrong,
 };
 use crate::error::Result;
 
-/// The objects that a kustomization generates, in kustomize's order.
+/// Adds the objects that a kustomization generates, or merges them into those that are there.
 ///
 /// # Errors
-/// A file that cannot be read, a malformed literal or line, a key that comes twice.
-pub(super) fn generate(kustomization: &Kustomization, directory: &Path) -> Result<Vec<Object>> {
+/// A file that cannot be read, a malformed literal or line, a key that comes twice, an object that is there or is not
+/// against the `behavior`.
+pub(super) fn generate(
+    objects: &mut Vec<Object>,
+    kustomization: &Kustomization,
+    scope: &Scope<'_>,
+    origin: Option<&Origin>,
+) -> Result<()> {
     let maps = kustomization.config_maps.iter().map(|generator| (generator, false));
     let secrets = kustomization.secrets.iter().map(|generator| (generator, true));
-    maps.chain(secrets).map(|(generator, secret)| object(kustomization, directory, generator, secret)).collect()
+    for (generator, secret) in maps.chain(secrets) {
+        let mut object = object(kustomization, scope, generator, secret)?;
+        if let Some(origin) = origin {
+            origin.of_generator(&mut object.value, &kustomization.file);
+        }
+        absorb(objects, object, generator, &kustomization.file)?;
+    }
+    Ok(())
 }
 
-fn object(kustomization: &Kustomization, directory: &Path, generator: &Generator, secret: bool) -> Result<Object> {
+fn absorb(objects: &mut Vec<Object>, mut made: Object, generator: &Generator, file: &str) -> Result<()> {
+    let identity = made.identity();
+    let there: Vec<usize> =
+        (0..objects.len()).filter(|&index| objects[index].identities().any(|found| found == identity)).collect();
+    let reference = made.reference();
+    let old = match (&there[..], generator.behavior) {
+        ([], Behavior::Create) => {
+            objects.push(made);
+            return Ok(());
+        }
+        ([], _) => return Err(wrong(file, generator.at, format_args!("there is no {reference} to merge or replace"))),
+        ([index], Behavior::Create) => {
+            let first = objects[*index].position();
+            return Err(wrong(file, generator.at, format_args!("{reference} is there already, from {first}"))
+                .hint("set `behavior` to merge or replace"));
+        }
+        ([index], _) => &mut objects[*index],
+        _ => return Err(wrong(file, generator.at, format_args!("there are several {reference}"))),
+    };
+    let mut fields = vec!["data", "binaryData"];
+    fields.retain(|_| generator.behavior == Behavior::Merge);
+    for field in fields {
+        inherit(&mut made.value[field], &old.value[field]);
+    }
+    let metadata = &mut made.value["metadata"];
+    for field in ["labels", "annotations"] {
+        inherit(&mut metadata[field], &old.value["metadata"][field]);
+    }
+    if generator.behavior == Behavior::Merge {
+        Origin::keep(&mut made.value, &old.value);
+    }
+    let metadata = &mut made.value["metadata"];
+    metadata["name"] = old.name().into();
+    metadata["namespace"] = old.namespace().map_or(Value::Null, Into::into);
+    without_nulls(metadata);
+    without_nulls(&mut made.value);
+    (made.former, made.prefixes, made.suffixes) = (old.former.clone(), old.prefixes.clone(), old.suffixes.clone());
+    made.hashed &= old.hashed;
+    *old = made;
+    Ok(())
+}
+
+fn without_nulls(value: &mut Value) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+}
+
+/// Adds the pairs that are not there yet.
+fn inherit(pairs: &mut Value, old: &Value) {
+    let Some(old) = old.as_object().filter(|old| !old.is_empty()) else { return };
+    let mut merged = old.clone();
+    merged.extend(pairs.as_object().cloned().unwrap_or_default());
+    *pairs = merged.into();
+}
+
+fn object(kustomization: &Kustomization, scope: &Scope<'_>, generator: &Generator, secret: bool) -> Result<Object> {
     let (file, defaults, own) = (&kustomization.file, &kustomization.generator_options, &generator.options);
     let mut data = Map::new();
     let mut binary = Map::new();
-    for (at, key, content) in contents(file, directory, generator)? {
+    for (at, key, content) in contents(file, scope, generator)? {
         let (into, value) = match String::from_utf8(content) {
             _ if data.contains_key(&key) || binary.contains_key(&key) => {
                 return Err(wrong(file, at.at, format_args!("the key `{key}` comes twice")));
             }
             Ok(text) if !secret => (&mut data, text),
-            Ok(text) => (&mut data, STANDARD.encode(text)),
-            Err(error) => (if secret { &mut data } else { &mut binary }, STANDARD.encode(error.as_bytes())),
+            Ok(text) => (&mut data, encode(text.as_bytes())),
+            Err(error) => (if secret { &mut data } else { &mut binary }, encode(error.as_bytes())),
         };
         into.insert(key, value.into());
     }
@@ -57,29 +128,37 @@ fn object(kustomization: &Kustomization, directory: &Path, generator: &Generator
         value["type"] = generator.kind.as_deref().unwrap_or("Opaque").into();
     }
     for (field, entries) in [("data", data), ("binaryData", binary)] {
-        if !entries.is_empty() {
+        // A Secret has its data even if there is none.
+        if !entries.is_empty() || (secret && field == "data") {
             value[field] = entries.into();
         }
     }
-    if own.immutable.or(defaults.immutable) == Some(true) {
+    if own.immutable || defaults.immutable {
         value["immutable"] = true.into();
     }
-    let source = Source { file: Arc::clone(file), at: generator.at, fields: Arc::default() };
+    let source = Source { file: Arc::clone(file), at: Some(generator.at), fields: Arc::default() };
     let mut object = Object::new(value, source);
-    object.hashed = !own.disable_name_suffix_hash.or(defaults.disable_name_suffix_hash).unwrap_or(false);
+    object.hashed = !(own.disable_name_suffix_hash || defaults.disable_name_suffix_hash);
     Ok(object)
+}
+
+/// Base64 in lines, as kustomize writes it; a value of one line has no end of line.
+fn encode(content: &[u8]) -> String {
+    const LINE: usize = 70;
+    let text = STANDARD.encode(content);
+    if text.len() < LINE {
+        return text;
+    }
+    text.as_bytes().chunks(LINE).map(|line| String::from_utf8_lossy(line).into_owned() + "\n").collect()
 }
 
 /// Keys and contents in the order env files, files, literals.
 fn contents<'text>(
     file: &str,
-    directory: &Path,
+    scope: &Scope<'_>,
     from: &'text Generator,
 ) -> Result<Vec<(&'text Text, String, Vec<u8>)>> {
-    let read = |text: &Text, path: &str| {
-        fs::read(directory.join(path))
-            .map_err(|error| wrong(file, text.at, format_args!("cannot read {path}: {error}")))
-    };
+    let read = |text: &Text, path: &str| scope.read(path).map_err(|what| wrong(file, text.at, what));
     let mut found = Vec::new();
     for env in &from.envs {
         let content = read(env, &env.text)?;
@@ -99,6 +178,9 @@ fn contents<'text>(
     }
     for source in &from.files {
         let (key, path) = match source.text.split_once('=') {
+            Some((key, path)) if key.is_empty() || path.is_empty() || path.contains('=') => {
+                return Err(wrong(file, source.at, "a file is written path, or key=path"));
+            }
             Some((key, path)) => (key.to_owned(), path),
             None => (source.text.rsplit('/').next().unwrap_or_default().to_owned(), source.text.as_str()),
         };

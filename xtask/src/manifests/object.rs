@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::yaml::{Node, Position, wrong};
+use super::{
+    identity::{Identity, Shared},
+    yaml::{Node, Position, wrong},
+};
 use crate::error::Result;
 
 /// Which object: enough to find it in a cluster and to name it in a message.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectRef {
     /// For example `apps/v1`.
@@ -28,25 +31,23 @@ pub struct ObjectRef {
 pub struct Object {
     pub(super) value: Value,
     pub(super) source: Source,
-    /// The names that it had before prefixes, suffixes and hashes, oldest first: references use any of them.
-    pub(super) former: Vec<Former>,
-    /// The kustomizations that it went through, innermost first; tells objects of the same former name apart.
-    pub(super) lineage: Vec<usize>,
+    /// What it was called before prefixes, suffixes and hashes, oldest first: references use any of them.
+    pub(super) former: Vec<Identity>,
+    /// What was put around its name, innermost first; tells objects of the same former name apart.
+    pub(super) prefixes: Vec<String>,
+    pub(super) suffixes: Vec<String>,
     /// Whether the name gets a hash of the content.
     pub(super) hashed: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Former {
-    pub(super) namespace: Option<String>,
-    pub(super) name: String,
+    /// Labels that are one value in several places.
+    pub(super) shared: Vec<Shared>,
 }
 
 /// Where an object is written.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     pub(super) file: Arc<str>,
-    pub(super) at: Position,
+    /// None: it is not written in a file of the tree.
+    pub(super) at: Option<Position>,
     pub(super) fields: Arc<BTreeMap<String, Position>>,
 }
 
@@ -85,12 +86,25 @@ impl Object {
                 return Err(wrong(file, node.at, format_args!("the manifest has no {field}")));
             }
         }
-        let source = Source { file: Arc::clone(file), at: node.at, fields: Arc::new(node.positions()) };
+        let source = Source { file: Arc::clone(file), at: Some(node.at), fields: Arc::new(node.positions()) };
         Ok(Self::new(value, source))
     }
 
+    /// An object that was rendered before and kept; `origin` takes the place of its file.
+    pub(crate) fn recorded(value: Value, origin: &str) -> Self {
+        Self::new(value, Source { file: origin.into(), at: None, fields: Arc::default() })
+    }
+
     pub(super) fn new(value: Value, source: Source) -> Self {
-        Self { value, source, former: Vec::new(), lineage: Vec::new(), hashed: false }
+        Self {
+            value,
+            source,
+            former: Vec::new(),
+            prefixes: Vec::new(),
+            suffixes: Vec::new(),
+            hashed: false,
+            shared: Vec::new(),
+        }
     }
 
     /// The object as the API takes it.
@@ -135,7 +149,10 @@ impl Object {
 
     /// `manifests/base/deployment.yaml:1`: where the manifest begins.
     pub fn position(&self) -> String {
-        format!("{}:{}", self.source.file, self.source.at.line)
+        match self.source.at {
+            Some(at) => format!("{}:{}", self.source.file, at.line),
+            None => self.source.file.to_string(),
+        }
     }
 
     /// `manifests/base/deployment.yaml:12:7`: where this field is written, or the nearest field around it.
@@ -164,60 +181,15 @@ impl Object {
         self.value["metadata"]["name"] = name.into();
     }
 
-    /// Remembers the present name and namespace as one that references may use.
+    /// Remembers the present identity as one that references may use.
     pub(super) fn remember(&mut self) {
-        let present = Former { namespace: self.namespace().map(str::to_owned), name: self.name().to_owned() };
+        let present = self.identity();
         if self.former.last() != Some(&present) {
             self.former.push(present);
         }
     }
 
-    /// The name that it was written with.
-    pub(super) fn first_name(&self) -> &str {
-        self.former.first().map_or(self.name(), |former| &former.name)
-    }
-
     fn text(&self, field: &str) -> &str {
         self.value[field].as_str().unwrap_or_default()
     }
-}
-
-/// Kinds of the cluster, by kind name: what is not here lives in a namespace, custom resources included, as
-/// kustomize also takes it.
-pub(super) fn is_cluster_scoped(kind: &str) -> bool {
-    const KINDS: [&str; 28] = [
-        "APIService",
-        "CSIDriver",
-        "CSINode",
-        "CertificateSigningRequest",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "ClusterTrustBundle",
-        "ComponentStatus",
-        "CustomResourceDefinition",
-        "DeviceClass",
-        "FlowSchema",
-        "IPAddress",
-        "IngressClass",
-        "MutatingAdmissionPolicy",
-        "MutatingAdmissionPolicyBinding",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PriorityClass",
-        "PriorityLevelConfiguration",
-        "ResourceSlice",
-        "RuntimeClass",
-        "ServiceCIDR",
-        "StorageClass",
-        "StorageVersion",
-        "ValidatingAdmissionPolicy",
-        "VolumeAttachment",
-    ];
-    KINDS.binary_search(&kind).is_ok()
-        || matches!(
-            kind,
-            "ValidatingAdmissionPolicyBinding" | "ValidatingWebhookConfiguration" | "VolumeAttributesClass"
-        )
 }

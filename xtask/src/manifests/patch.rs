@@ -1,223 +1,217 @@
 //! `patches`: strategic merge and JSON 6902, by target or by the identity that the patch itself names.
 
-use std::{fs, path::Path, sync::Arc};
+use std::sync::Arc;
 
-use regex_lite::Regex;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
-    kustomization::{Patch, Target},
-    merge::strategic,
+    files::Scope,
+    identity::Identity,
+    kustomization::Patch,
+    merge::{Outcome, strategic},
     object::Object,
     reader::Text,
+    scope::is_cluster_scoped,
+    selector::Selector,
     yaml::{Data, Node, Position, parse, wrong},
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// Applies one patch of a kustomization.
+/// Applies an entry of `patches` or `patchesJson6902`.
 ///
 /// # Errors
 /// The patch cannot be read, selects nothing it must select, or does not fit the object.
-pub(super) fn apply(
-    objects: &mut Vec<Object>,
-    patch: &Patch,
-    file: &Arc<str>,
-    directory: &Path,
-    show: &dyn Fn(&Path) -> String,
-) -> Result<()> {
-    let (text, origin, at) = match (&patch.path, &patch.inline) {
-        (Some(path), _) => {
-            let full = directory.join(&path.text);
-            let text = fs::read_to_string(&full)
-                .map_err(|error| wrong(file, path.at, format_args!("cannot read {}: {error}", path.text)))?;
-            (text, Arc::from(show(&full)), None)
-        }
-        (None, Some(inline)) => (inline.text.clone(), Arc::clone(file), Some(inline.at)),
+pub(super) fn apply(objects: &mut Vec<Object>, patch: &Patch, file: &Arc<str>, scope: &Scope<'_>) -> Result<()> {
+    let source = match (&patch.path, &patch.inline) {
+        (Some(path), _) => Written::in_file(path, file, scope)?,
+        (None, Some(inline)) => Written::inline(inline, file)?,
         (None, None) => return Ok(()),
     };
-    // Positions inside an inline patch are its own; the place where it is written is what a person can find.
-    let here = |node: &Node| at.unwrap_or(node.at);
-    let documents = parse(&origin, &text).map_err(|error| match at {
-        Some(at) => wrong(file, at, "this patch is not YAML").cause(error.message),
-        None => error,
-    })?;
-    for document in &documents {
-        match &document.data {
-            Data::List(_) => {
-                let Some(target) = &patch.target else {
-                    return Err(wrong(file, patch.at, "a JSON patch needs a `target`"));
-                };
-                json(objects, &document.to_value(), target, (file, &origin), here(document))?;
+    let selector = patch.target.as_ref().map(|target| Selector::new(target, file)).transpose()?;
+    for document in &source.documents {
+        let place = source.place(document);
+        match (&document.data, &selector) {
+            (Data::List(_), Some(selector)) => json(objects, &document.to_value(), selector, place)?,
+            (Data::List(_), None) => return Err(wrong(file, patch.at, "a JSON patch needs a `target`")),
+            (Data::Map(_), selector) => {
+                let merge =
+                    Merge { selector: selector.as_ref(), allow_name: patch.allow_name, allow_kind: patch.allow_kind };
+                merge.apply(objects, &document.to_value(), place)?;
             }
-            Data::Map(_) => {
-                merge(objects, &document.to_value(), patch.target.as_ref(), (file, &origin), here(document))?;
-            }
-            Data::Scalar(_) => {
-                return Err(wrong(&origin, here(document), "a patch is a mapping, or a list of JSON patch operations"));
+            (Data::Scalar(_), _) => {
+                return Err(place.wrong("a patch is a mapping, or a list of JSON patch operations"));
             }
         }
     }
     Ok(())
 }
 
-fn json(objects: &mut [Object], patch: &Value, target: &Target, files: (&str, &str), at: Position) -> Result<()> {
-    let operations: json_patch::Patch = serde_json::from_value(patch.clone())
-        .map_err(|error| wrong(files.1, at, format_args!("not a JSON patch (RFC 6902): {error}")))?;
-    let selector = Selector::new(target, files.0)?;
-    for object in objects.iter_mut().filter(|object| selector.selects(object)) {
-        json_patch::patch(&mut object.value, &operations).map_err(|error| {
-            wrong(files.1, at, format_args!("the patch does not fit {}: {error}", object.reference()))
-        })?;
-    }
-    Ok(())
-}
-
-fn merge(
+/// Applies an entry of `patchesStrategicMerge`: patches, or the path of a file with patches.
+///
+/// # Errors
+/// As [`apply`].
+pub(super) fn strategic_patch(
     objects: &mut Vec<Object>,
-    patch: &Value,
-    target: Option<&Target>,
-    files: (&str, &str),
-    at: Position,
+    patch: &Text,
+    file: &Arc<str>,
+    scope: &Scope<'_>,
 ) -> Result<()> {
-    let selector = target.map(|target| Selector::new(target, files.0)).transpose()?;
-    let mut failure = None;
-    let mut found = 0;
-    objects.retain_mut(|object| {
-        let selected = match &selector {
-            Some(selector) => selector.selects(object),
-            None => is_for(patch, object),
-        };
-        if !selected {
-            return true;
-        }
-        found += 1;
-        // The patch's own identity selects; it does not rename what a target selected.
-        let mut patch = patch.clone();
-        if let Some(fields) = patch.as_object_mut() {
-            fields.remove("apiVersion");
-            fields.remove("kind");
-            if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-                metadata.remove("name");
-                metadata.remove("namespace");
-            }
-        }
-        let built_in = is_built_in(object.api_version());
-        strategic(&mut object.value, &patch, built_in).unwrap_or_else(|directive| {
-            failure.get_or_insert(directive);
-            true
-        })
-    });
-    if let Some(directive) = failure {
-        return Err(wrong(files.1, at, format_args!("`{directive}` is not supported")));
-    }
-    if found == 0 && selector.is_none() {
-        let name = patch["metadata"]["name"].as_str().unwrap_or_default();
-        let kind = patch["kind"].as_str().unwrap_or_default();
-        return Err(wrong(
-            files.1,
-            at,
-            format_args!("the patch is for {kind} {name}, which is not among the resources"),
-        ));
+    let is_patch = |source: &Written| source.documents.iter().all(|document| matches!(document.data, Data::Map(_)));
+    let source = match Written::inline(patch, file) {
+        Ok(source) if is_patch(&source) => source,
+        _ => Written::in_file(patch, file, scope)?,
+    };
+    for document in &source.documents {
+        let merge = Merge { selector: None, allow_name: false, allow_kind: false };
+        merge.apply(objects, &document.to_value(), source.place(document))?;
     }
     Ok(())
 }
 
-/// Whether a patch without target names this object.
-fn is_for(patch: &Value, object: &Object) -> bool {
-    let name = patch["metadata"]["name"].as_str().unwrap_or_default();
-    patch["kind"] == object.kind()
-        && patch["apiVersion"] == object.api_version()
-        && (object.name() == name || object.first_name() == name)
-        && patch["metadata"]["namespace"].as_str().is_none_or(|namespace| object.namespace() == Some(namespace))
+/// Patches as they are written.
+struct Written {
+    file: Arc<str>,
+    documents: Vec<Node>,
+    /// Positions inside an inline patch are its own; the place where it is written is what a person can find.
+    inline: Option<Position>,
 }
 
-/// Whether the API server itself knows the version's kinds; lists of custom resources do not merge.
-fn is_built_in(api_version: &str) -> bool {
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    matches!(group, "" | "apps" | "batch" | "autoscaling" | "policy") || group.ends_with(".k8s.io")
+/// The file and the position of a patch.
+#[derive(Clone, Copy)]
+struct Place<'file> {
+    file: &'file str,
+    at: Position,
 }
 
-struct Selector {
-    group: Option<Regex>,
-    version: Option<Regex>,
-    kind: Option<Regex>,
-    name: Option<Regex>,
-    namespace: Option<Regex>,
-    labels: Vec<Requirement>,
-    annotations: Vec<Requirement>,
+impl Place<'_> {
+    fn wrong(self, what: impl std::fmt::Display) -> Error {
+        wrong(self.file, self.at, what)
+    }
 }
 
-/// One term of a label selector.
-enum Requirement {
-    Equals(String, String),
-    Differs(String, String),
-    Exists(String),
-    Absent(String),
+impl Written {
+    fn in_file(path: &Text, file: &str, scope: &Scope<'_>) -> Result<Self> {
+        let text = scope.text(&path.text).map_err(|what| wrong(file, path.at, what))?;
+        let file: Arc<str> = scope.show(&path.text).into();
+        Ok(Self { documents: parse(&file, &text)?, file, inline: None })
+    }
+
+    fn inline(text: &Text, file: &Arc<str>) -> Result<Self> {
+        let documents = parse(file, &text.text)
+            .map_err(|error| wrong(file, text.at, "this patch is not YAML").cause(error.message))?;
+        Ok(Self { documents, file: Arc::clone(file), inline: Some(text.at) })
+    }
+
+    fn place(&self, document: &Node) -> Place<'_> {
+        Place { file: &self.file, at: self.inline.unwrap_or(document.at) }
+    }
 }
 
-impl Selector {
-    fn new(target: &Target, file: &str) -> Result<Self> {
-        let regex = |text: &Option<Text>| {
-            let compile = |text: &Text| {
-                Regex::new(&format!("^(?:{})$", text.text))
-                    .map_err(|error| wrong(file, text.at, format_args!("not a regular expression: {error}")))
-            };
-            text.as_ref().map(compile).transpose()
+fn json(objects: &mut [Object], patch: &Value, selector: &Selector, place: Place<'_>) -> Result<()> {
+    let operations: json_patch::Patch = serde_json::from_value(patch.clone())
+        // What serde says could repeat a value, and that of a secret.
+        .map_err(|_| place.wrong("not a JSON patch (RFC 6902): each operation has op, path, and value or from"))?;
+    for object in objects.iter_mut().filter(|object| selector.selects(object)) {
+        object.remember();
+        // kustomize keeps its own notes in annotations, so a patch always finds some to add to.
+        if let Some(metadata) = object.metadata() {
+            metadata.entry("annotations").or_insert_with(|| Map::new().into());
+        }
+        json_patch::patch(&mut object.value, &operations)
+            .map_err(|error| place.wrong(format_args!("the patch does not fit {}: {error}", object.reference())))?;
+        if let Some(metadata) = object.metadata()
+            && metadata.get("annotations").and_then(Value::as_object).is_some_and(Map::is_empty)
+        {
+            metadata.remove("annotations");
+        }
+        object.shared.clear();
+        if object.name().is_empty() || object.kind().is_empty() {
+            return Err(place.wrong("the patch leaves an object without a name or a kind"));
+        }
+    }
+    Ok(())
+}
+
+struct Merge<'patch> {
+    /// None: the patch is for the object that it names.
+    selector: Option<&'patch Selector>,
+    allow_name: bool,
+    allow_kind: bool,
+}
+
+impl Merge<'_> {
+    fn apply(&self, objects: &mut Vec<Object>, patch: &Value, place: Place<'_>) -> Result<()> {
+        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let (Some(kind), Some(name)) = (text(&patch["kind"]), text(&patch["metadata"]["name"])) else {
+            return Err(place.wrong("a patch has a kind and a metadata.name, even if a target selects the objects"));
         };
-        let requirements = |text: &Option<Text>| text.as_ref().map_or(Ok(Vec::new()), |text| requirements(text, file));
-        Ok(Self {
-            group: regex(&target.group)?,
-            version: regex(&target.version)?,
-            kind: regex(&target.kind)?,
-            name: regex(&target.name)?,
-            namespace: regex(&target.namespace)?,
-            labels: requirements(&target.labels)?,
-            annotations: requirements(&target.annotations)?,
-        })
+        let selected: Vec<usize> = match self.selector {
+            Some(selector) => (0..objects.len()).filter(|&index| selector.selects(&objects[index])).collect(),
+            None => vec![named(objects, patch, &kind, &name, place)?],
+        };
+        let mut deleted = Vec::new();
+        for index in selected {
+            if !self.merge(&mut objects[index], patch, place)? {
+                deleted.push(index);
+            }
+        }
+        for index in deleted.into_iter().rev() {
+            objects.remove(index);
+        }
+        Ok(())
     }
 
-    fn selects(&self, object: &Object) -> bool {
-        let (group, version) = object.api_version().split_once('/').unwrap_or(("", object.api_version()));
-        let fits = |regex: &Option<Regex>, text: &str| regex.as_ref().is_none_or(|regex| regex.is_match(text));
-        let metadata = &object.value["metadata"];
-        fits(&self.group, group)
-            && fits(&self.version, version)
-            && fits(&self.kind, object.kind())
-            && (fits(&self.name, object.name()) || fits(&self.name, object.first_name()))
-            && fits(&self.namespace, object.namespace().unwrap_or("default"))
-            && self.labels.iter().all(|requirement| requirement.holds(&metadata["labels"]))
-            && self.annotations.iter().all(|requirement| requirement.holds(&metadata["annotations"]))
+    /// False: the patch deletes the object.
+    fn merge(&self, object: &mut Object, patch: &Value, place: Place<'_>) -> Result<bool> {
+        if self.allow_name || self.allow_kind {
+            object.remember();
+        }
+        let before = object.identity();
+        let namespace = object.value["metadata"].get("namespace").cloned();
+        let mut patch = patch.clone();
+        patch["apiVersion"] = before.api_version.as_str().into();
+        if patch["metadata"]["annotations"].as_object().is_some_and(Map::is_empty)
+            && let Some(metadata) = patch["metadata"].as_object_mut()
+        {
+            metadata.remove("annotations");
+        }
+        let outcome = strategic(&mut object.value, &patch, &before).map_err(|what| place.wrong(what))?;
+        if outcome == Outcome::Deleted {
+            return Ok(false);
+        }
+        object.settle();
+        // A patch may only call an object otherwise if it is said so.
+        if !self.allow_kind {
+            object.value["kind"] = before.kind.into();
+        }
+        if !self.allow_name {
+            object.value["metadata"]["name"] = before.name.into();
+        }
+        if let Some(metadata) = object.metadata() {
+            match namespace {
+                Some(namespace) => metadata.insert("namespace".into(), namespace),
+                None => metadata.remove("namespace"),
+            };
+        }
+        Ok(true)
     }
 }
 
-impl Requirement {
-    fn holds(&self, pairs: &Value) -> bool {
-        match self {
-            Self::Equals(key, value) => pairs[key] == value.as_str(),
-            Self::Differs(key, value) => pairs[key] != value.as_str(),
-            Self::Exists(key) => pairs.get(key).is_some(),
-            Self::Absent(key) => pairs.get(key).is_none(),
-        }
-    }
-}
-
-fn requirements(text: &Text, file: &str) -> Result<Vec<Requirement>> {
-    let term = |term: &str| {
-        let term = term.trim();
-        if term.is_empty() || term.contains(['(', ')', ' ', '<', '>']) {
-            return Err(wrong(file, text.at, format_args!("the selector `{}` is not supported", text.text))
-                .hint("write key=value, key!=value, key or !key, with commas between"));
-        }
-        let pair = |(key, value): (&str, &str)| (key.trim().to_owned(), value.trim().to_owned());
-        Ok(if let Some((key, value)) = term.split_once("!=").map(pair) {
-            Requirement::Differs(key, value)
-        } else if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')).map(pair) {
-            Requirement::Equals(key, value)
-        } else if let Some(key) = term.strip_prefix('!') {
-            Requirement::Absent(key.to_owned())
-        } else {
-            Requirement::Exists(term.to_owned())
-        })
+/// The object that a patch without a target names, by what it is or was called.
+fn named(objects: &[Object], patch: &Value, kind: &str, name: &str, place: Place<'_>) -> Result<usize> {
+    let api_version = patch["apiVersion"].as_str().unwrap_or_default();
+    let namespace = patch["metadata"]["namespace"].as_str().filter(|namespace| !namespace.is_empty());
+    let is_meant = |identity: &Identity| {
+        identity.api_version == api_version
+            && identity.kind == kind
+            && identity.name == name
+            && (is_cluster_scoped(api_version, kind) || identity.namespace == namespace.unwrap_or("default"))
     };
-    text.text.split(',').map(term).collect()
+    let found: Vec<usize> =
+        (0..objects.len()).filter(|&index| objects[index].identities().any(|identity| is_meant(&identity))).collect();
+    match found[..] {
+        [index] => Ok(index),
+        [] => Err(place.wrong(format_args!("the patch is for {kind} {name}, which is not among the resources"))),
+        _ => Err(place.wrong(format_args!("the patch is for {kind} {name}, and there are several"))),
+    }
 }

@@ -1,66 +1,25 @@
 //! References between objects follow a name that a prefix, a suffix or a hash has changed.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::{
-    object::{Object, is_cluster_scoped},
-    transform::visit,
+    field::{Kind, visit},
+    identity::Identity,
+    object::Object,
+    referrers::referrers,
 };
 use crate::error::{Error, Result};
 
-/// A reference inside a pod's spec: the kind referred to and the path to its name.
-const IN_PODS: [(&str, &str); 16] = [
-    ("ConfigMap", "volumes configMap name"),
-    ("ConfigMap", "volumes projected sources configMap name"),
-    ("ConfigMap", "containers env valueFrom configMapKeyRef name"),
-    ("ConfigMap", "initContainers env valueFrom configMapKeyRef name"),
-    ("ConfigMap", "containers envFrom configMapRef name"),
-    ("ConfigMap", "initContainers envFrom configMapRef name"),
-    ("Secret", "volumes secret secretName"),
-    ("Secret", "volumes projected sources secret name"),
-    ("Secret", "containers env valueFrom secretKeyRef name"),
-    ("Secret", "initContainers env valueFrom secretKeyRef name"),
-    ("Secret", "containers envFrom secretRef name"),
-    ("Secret", "initContainers envFrom secretRef name"),
-    ("Secret", "imagePullSecrets name"),
-    ("ServiceAccount", "serviceAccountName"),
-    ("PersistentVolumeClaim", "volumes persistentVolumeClaim claimName"),
-    ("PriorityClass", "priorityClassName"),
-];
-
-/// Other references: the kind that refers, the kind referred to, the path to its name.
-const ELSEWHERE: [(&str, &str, &str); 18] = [
-    ("StatefulSet", "Service", "spec serviceName"),
-    ("StatefulSet", "StorageClass", "spec volumeClaimTemplates spec storageClassName"),
-    ("Ingress", "Service", "spec rules http paths backend service name"),
-    ("Ingress", "Service", "spec defaultBackend service name"),
-    ("Ingress", "Secret", "spec tls secretName"),
-    ("Ingress", "IngressClass", "spec ingressClassName"),
-    ("HTTPRoute", "Service", "spec rules backendRefs name"),
-    ("APIService", "Service", "spec service name"),
-    ("ServiceAccount", "Secret", "imagePullSecrets name"),
-    ("PersistentVolume", "StorageClass", "spec storageClassName"),
-    ("PersistentVolumeClaim", "StorageClass", "spec storageClassName"),
-    ("PersistentVolumeClaim", "PersistentVolume", "spec volumeName"),
-    ("Role", "ConfigMap", "rules resourceNames"),
-    ("Role", "Secret", "rules resourceNames"),
-    ("ClusterRole", "ConfigMap", "rules resourceNames"),
-    ("ClusterRole", "Secret", "rules resourceNames"),
-    ("ValidatingWebhookConfiguration", "Service", "webhooks clientConfig service"),
-    ("MutatingWebhookConfiguration", "Service", "webhooks clientConfig service"),
-];
-
-/// Where the pod's spec is.
-fn pod_spec(kind: &str) -> Option<&'static str> {
-    match kind {
-        "Pod" => Some("spec"),
-        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicationController" => {
-            Some("spec template spec")
-        }
-        "PodTemplate" => Some("template spec"),
-        "CronJob" => Some("spec jobTemplate spec template spec"),
-        _ => None,
-    }
+/// What may be referred to, as it is called now and as it was called before.
+struct Candidate {
+    now: Identity,
+    /// As the object has it; `now` holds `default` where there is none.
+    namespace: Option<String>,
+    former: Vec<Identity>,
+    prefixes: Vec<String>,
+    suffixes: Vec<String>,
 }
 
 /// Rewrites every reference to the present name of what it refers to.
@@ -68,111 +27,163 @@ fn pod_spec(kind: &str) -> Option<&'static str> {
 /// # Errors
 /// A reference fits several objects that are named differently now.
 pub(super) fn follow(objects: &mut [Object]) -> Result<()> {
-    let names: Vec<Object> = objects.iter().filter(|object| !object.former.is_empty()).cloned().collect();
-    if names.is_empty() {
+    let candidates: Vec<Candidate> = objects.iter().filter(|object| !object.former.is_empty()).map(candidate).collect();
+    if candidates.is_empty() {
         return Ok(());
     }
+    let referrers = referrers();
     for object in objects {
-        let referrer = object.clone();
-        let kind = referrer.kind();
-        let mut outcome = Ok(());
-        let mut rewrite = |value: &mut Value, path: &str, referred: &str| {
-            let path: Vec<&str> = path.split(' ').collect();
-            visit(value, &path, false, &mut |found| {
-                if let Err(error) = rename(found, referred, &referrer, &names) {
+        let written = object.first_identity();
+        for referrer in referrers.iter().filter(|referrer| referrer.of.fits(&written)) {
+            let resolver = Resolver::new(object, &referrer.target, &referrer.path, &candidates);
+            let mut outcome = Ok(());
+            visit(&mut object.value, &referrer.path, false, &mut |found| {
+                let each = match found {
+                    Value::Array(items) => items.iter_mut().try_for_each(|item| resolver.rename(item)),
+                    found => resolver.rename(found),
+                };
+                if let Err(error) = each {
                     outcome = Err(error);
                 }
             });
+            outcome?;
+        }
+    }
+    Ok(())
+}
+
+fn candidate(object: &Object) -> Candidate {
+    Candidate {
+        now: object.identity(),
+        namespace: object.namespace().filter(|namespace| !namespace.is_empty()).map(str::to_owned),
+        former: object.former.clone(),
+        prefixes: object.prefixes.clone(),
+        suffixes: object.suffixes.clone(),
+    }
+}
+
+/// Finds what one object refers to by one of its fields.
+struct Resolver<'all> {
+    target: &'all Kind,
+    referrer: Candidate,
+    position: String,
+    /// The kind of role that a binding refers to.
+    role: Option<Kind>,
+    candidates: Vec<&'all Candidate>,
+}
+
+impl<'all> Resolver<'all> {
+    fn new(object: &Object, target: &'all Kind, path: &[&str], all: &'all [Candidate]) -> Self {
+        let referrer = candidate(object);
+        let role = (path == ["roleRef", "name"]).then(|| &object.value["roleRef"]).and_then(|role| {
+            let (group, kind) = (role["apiGroup"].as_str()?, role["kind"].as_str()?);
+            Some(Kind { group: group.to_owned(), version: String::new(), kind: kind.to_owned() })
+        });
+        // A binding may be for accounts of other namespaces.
+        let subjects = object.value["subjects"].as_array().filter(|_| object.kind() == "RoleBinding");
+        let foreign: HashSet<&str> = subjects
+            .into_iter()
+            .flatten()
+            .filter(|subject| subject["kind"] == "ServiceAccount")
+            .filter_map(|subject| subject["namespace"].as_str())
+            .collect();
+        let within_reach = |candidate: &&Candidate| {
+            referrer.now.is_cluster_scoped()
+                || candidate.now.is_cluster_scoped()
+                || candidate.now.namespace == referrer.now.namespace
+                || candidate.namespace.as_deref().is_some_and(|namespace| foreign.contains(namespace))
         };
-        if let Some(spec) = pod_spec(kind) {
-            for (referred, path) in IN_PODS {
-                rewrite(&mut object.value, &format!("{spec} {path}"), referred);
+        let candidates = all.iter().filter(within_reach).collect();
+        Self { target, position: object.position(), role, candidates, referrer }
+    }
+
+    /// Renames one reference: a name, or a mapping with name and namespace.
+    fn rename(&self, found: &mut Value) -> Result<()> {
+        match found {
+            Value::String(name) => {
+                if let Some(candidate) = self.resolve(name, &self.candidates, false)? {
+                    name.clone_from(&candidate.now.name);
+                }
             }
-        }
-        for (_, referred, path) in ELSEWHERE.iter().filter(|(from, ..)| *from == kind) {
-            rewrite(&mut object.value, path, referred);
-        }
-        match kind {
-            "HorizontalPodAutoscaler" => by_kind(&mut object.value, "spec scaleTargetRef", &mut rewrite),
-            "RoleBinding" | "ClusterRoleBinding" => {
-                by_kind(&mut object.value, "roleRef", &mut rewrite);
-                rewrite(&mut object.value, "subjects", "ServiceAccount");
+            Value::Object(fields) => {
+                let Some(name) = fields.get("name").and_then(Value::as_str) else { return Ok(()) };
+                let candidates = match fields.get("namespace").and_then(Value::as_str) {
+                    Some(namespace) => self.of_namespace(namespace),
+                    None => self.candidates.clone(),
+                };
+                if let Some(candidate) = self.resolve(name, &candidates, true)? {
+                    fields.insert("name".into(), candidate.now.name.as_str().into());
+                    if let Some(namespace) = &candidate.namespace {
+                        fields.insert("namespace".into(), namespace.as_str().into());
+                    }
+                }
             }
             _ => {}
         }
-        outcome?;
+        Ok(())
     }
-    Ok(())
-}
 
-/// A reference that says itself which kind it is about.
-fn by_kind(value: &mut Value, path: &str, rewrite: &mut impl FnMut(&mut Value, &str, &str)) {
-    let mut kinds = Vec::new();
-    visit(value, &path.split(' ').collect::<Vec<_>>(), false, &mut |found| {
-        kinds.extend(found["kind"].as_str().map(str::to_owned));
-    });
-    for kind in kinds {
-        rewrite(value, &format!("{path} name"), &kind);
+    /// What was written in a namespace; failing that, what is in it now.
+    fn of_namespace(&self, namespace: &str) -> Vec<&'all Candidate> {
+        let of = |namespace_of: &dyn Fn(&Candidate) -> String| -> Vec<&'all Candidate> {
+            self.candidates.iter().copied().filter(|candidate| namespace_of(candidate) == namespace).collect()
+        };
+        let written = of(&|candidate| candidate.former.first().unwrap_or(&candidate.now).namespace.clone());
+        if written.is_empty() { of(&|candidate| candidate.now.namespace.clone()) } else { written }
     }
-}
 
-/// Renames one reference: a name, or a mapping with name and namespace.
-fn rename(found: &mut Value, kind: &str, referrer: &Object, names: &[Object]) -> Result<()> {
-    match found {
-        Value::String(name) => {
-            let namespace = referrer.namespace();
-            if let Some(object) = resolve(kind, name, namespace, referrer, names)? {
-                *name = object.name().to_owned();
+    fn resolve(
+        &self,
+        name: &str,
+        candidates: &[&'all Candidate],
+        with_namespace: bool,
+    ) -> Result<Option<&'all Candidate>> {
+        let mut fitting: Vec<&Candidate> = candidates.to_vec();
+        fitting.retain(|candidate| {
+            candidate.former.iter().any(|former| former.name == name)
+                && candidate.former.iter().any(|former| self.target.fits(former))
+                && self.role.as_ref().is_none_or(|role| candidate.former.iter().any(|former| role.fits(former)))
+                && self.reaches(candidate)
+        });
+        // Of several that were named so, those that went through the same kustomizations.
+        for or_none in [true, false] {
+            if fitting.len() > 1 {
+                fitting.retain(|candidate| {
+                    same_ending(&candidate.prefixes, &self.referrer.prefixes, or_none)
+                        && same_ending(&candidate.suffixes, &self.referrer.suffixes, or_none)
+                });
             }
         }
-        Value::Object(fields) if fields.get("kind").is_none_or(|found| found == kind) => {
-            let Some(name) = fields.get("name").and_then(Value::as_str) else { return Ok(()) };
-            let namespace = fields.get("namespace").and_then(Value::as_str);
-            if let Some(object) = resolve(kind, name, namespace, referrer, names)? {
-                fields.insert("name".into(), object.name().into());
-                if let Some(namespace) = object.namespace() {
-                    fields.insert("namespace".into(), namespace.into());
-                }
-            }
+        let Some((first, rest)) = fitting.split_first() else { return Ok(None) };
+        let other = rest
+            .iter()
+            .find(|other| other.now.name != first.now.name || (with_namespace && other.namespace != first.namespace));
+        match other {
+            None => Ok(Some(*first)),
+            Some(second) => Err(Error::usage(format!(
+                "{}: {} {} refers to {} {name}, which is {} or {} now",
+                self.position,
+                self.referrer.now.kind,
+                self.referrer.now.name,
+                self.target.kind,
+                first.now.name,
+                second.now.name
+            ))),
         }
-        _ => {}
     }
-    Ok(())
+
+    fn reaches(&self, candidate: &Candidate) -> bool {
+        self.referrer.now.is_cluster_scoped()
+            || candidate.now.is_cluster_scoped()
+            || candidate.now.kind == "ServiceAccount"
+            || candidate.now.namespace == self.referrer.now.namespace
+    }
 }
 
-fn resolve<'names>(
-    kind: &str,
-    name: &str,
-    namespace: Option<&str>,
-    referrer: &Object,
-    names: &'names [Object],
-) -> Result<Option<&'names Object>> {
-    // Where nothing is said, it is the namespace `default`.
-    let given = |namespace: Option<&str>| namespace.unwrap_or("default").to_owned();
-    let wanted = namespace.map(|namespace| given(Some(namespace)));
-    let fits = |object: &&Object| {
-        object.kind() == kind
-            && object.former.iter().any(|former| former.name == name)
-            && (is_cluster_scoped(kind)
-                || wanted.as_ref().is_none_or(|wanted| {
-                    given(object.namespace()) == *wanted
-                        || object.former.iter().any(|former| given(former.namespace.as_deref()) == *wanted)
-                }))
-    };
-    // Of several that were named so, the one that went through the most kustomizations together with the referrer.
-    let shared = |object: &Object| object.lineage.iter().filter(|step| referrer.lineage.contains(step)).count();
-    let fitting: Vec<&Object> = names.iter().filter(fits).collect();
-    let most = fitting.iter().map(|object| shared(object)).max();
-    let nearest: Vec<&Object> = fitting.into_iter().filter(|object| Some(shared(object)) == most).collect();
-    match nearest[..] {
-        [] => Ok(None),
-        [object] => Ok(Some(object)),
-        [first, second, ..] => Err(Error::usage(format!(
-            "{}: {} refers to {kind} {name}, which is {} or {} now",
-            referrer.position(),
-            referrer.reference(),
-            first.name(),
-            second.name()
-        ))),
+/// Whether two lists of affixes agree from the outermost inwards, as far as the shorter one goes.
+fn same_ending(left: &[String], right: &[String], or_none: bool) -> bool {
+    if left.is_empty() || right.is_empty() {
+        return or_none || left.len() == right.len();
     }
+    left.iter().rev().zip(right.iter().rev()).all(|(left, right)| left == right)
 }

@@ -2,11 +2,10 @@ use std::{
     fs,
     path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering as Counting},
-    time::Duration,
 };
 
 use super::*;
-use crate::config::{Builder, Cluster, Image, Registry, Rollout, Service};
+use crate::config::Environment;
 
 /// A repository below the temporary directory; removed at the end.
 struct Tree {
@@ -26,23 +25,9 @@ impl Tree {
         Self { root }
     }
 
-    fn environment(&self) -> Environment {
-        Environment {
-            name: "local".into(),
-            file: self.root.join("infra-config/local.yaml"),
-            root: self.root.clone(),
-            service: Service { name: "app".into(), namespace: "app".into() },
-            image: Image { package: "app".into(), builder: Builder::Host },
-            registry: Registry::Local,
-            cluster: Cluster::Local,
-            manifests: self.root.join("m"),
-            rollout: Rollout { timeout: Duration::from_secs(1) },
-            verify: Vec::new(),
-        }
-    }
-
     fn render(&self) -> Result<Vec<Object>> {
-        render(&self.environment(), Some(&IMAGE.parse().expect("it has a digest")))
+        let environment = Environment::example("local", self.root.clone());
+        render(environment.unit(None)?, Some(&IMAGE.parse().expect("it has a digest")))
     }
 }
 
@@ -103,21 +88,36 @@ fn an_unknown_field_is_placed_and_a_near_one_suggested() {
 fn what_is_not_rendered_is_never_ignored() {
     for (text, message) in [
         ("vars: []\n", "m/kustomization.yaml:1:1: `vars` is not supported"),
-        ("resources: []\ncomponents: [x]\n", "m/kustomization.yaml:2:1: `components` is not supported"),
+        ("resources: []\nhelmCharts: [{name: x}]\n", "m/kustomization.yaml:2:1: `helmCharts` is not supported"),
+        ("crds: [x]\n", "m/kustomization.yaml:1:1: `crds` is not supported"),
+        ("openapi: {path: x}\n", "m/kustomization.yaml:1:1: `openapi` is not supported"),
+        ("configurations: [x]\n", "m/kustomization.yaml:1:1: `configurations` is not supported"),
+        ("generators: [x]\n", "m/kustomization.yaml:1:1: `generators` is not supported"),
+        ("transformers: [x]\n", "m/kustomization.yaml:1:1: `transformers` is not supported"),
+        ("validators: [x]\n", "m/kustomization.yaml:1:1: `validators` is not supported"),
         (
-            "configMapGenerator:\n- name: x\n  behavior: merge\n",
-            "m/kustomization.yaml:3:3: `configMapGenerator.behavior` is not supported",
+            "buildMetadata: [transformerAnnotations]\n",
+            "m/kustomization.yaml:1:17: `buildMetadata: transformerAnnotations` is not supported, only managedByLabel and \
+             originAnnotations",
         ),
-        ("labels:\n- pairs: {a: b}\n  fields: []\n", "m/kustomization.yaml:3:3: `labels.fields` is not supported"),
+        (
+            "replacements:\n- sourceValue: a\n  targets:\n  - select: {}\n    options: {encoding: base64}\n",
+            "m/kustomization.yaml:5:15: `replacements.options.encoding` is not supported",
+        ),
         (
             "resources: [https://example.com/x.yaml]\n",
             "m/kustomization.yaml:1:13: a resource from the network is not supported",
         ),
         (
-            "resources: [service.yaml]\npatches:\n- target: {kind: Service}\n  patch: '{\"spec\": {\"$retainKeys\": []}}'\n",
-            "m/kustomization.yaml:4:10: `$retainKeys` is not supported",
+            "resources: [service.yaml]\npatches:\n- target: {kind: Service}\n  patch: '{kind: S, metadata: {name: s}, spec: {$retainKeys: []}}'\n",
+            "m/kustomization.yaml:4:10: `$retainKeys` is not supported: kustomize would leave it in the object",
         ),
-        ("kind: Component\n", "m/kustomization.yaml:1:7: `Component` is not supported, only `Kustomization`"),
+        ("kind: Component\nnamePrefix: x\n", "m/kustomization.yaml is a component, which is not rendered by itself"),
+        ("kind: Other\n", "m/kustomization.yaml:1:7: `Other` is not supported, only `Kustomization`"),
+        (
+            "apiVersion: kustomize.config.k8s.io/v2\nnamePrefix: x\n",
+            "m/kustomization.yaml:1:13: `kustomize.config.k8s.io/v2` is not supported, only `kustomize.config.k8s.io/v1beta1`",
+        ),
     ] {
         refused(&kustomization(text), message, &[], None);
     }
@@ -184,11 +184,49 @@ fn references_into_nothing_are_refused() {
             "resources: [service.yaml, service.yaml]\n",
             "m/service.yaml:1: Service app is there already, from m/service.yaml:1",
         ),
-        ("resources: [../m]\n", "m is built on itself"),
+        ("resources: [../m]\n", "m/kustomization.yaml:1:13: m is built on itself"),
+        ("resources: [..]\n", "m/kustomization.yaml:1:13: . is around what is built on it"),
     ] {
         refused(&kustomization(text), message, &[], None);
     }
     let hint = "write m/empty/kustomization.yaml, or correct the path that leads there";
     let tree = Tree::new(&[("m/kustomization.yaml", "resources: [empty]\n"), ("m/empty/x", "")]);
     refused(&tree, "m/empty holds no kustomization.yaml", &[], Some(hint));
+}
+
+#[test]
+fn a_secrets_value_is_in_no_error() {
+    for text in [
+        "secretGenerator: [{name: a, literals: [CANARY]}]\n",
+        "secretGenerator: [{name: a, literals: [k=CANARY, k=CANARY]}]\n",
+        "secretGenerator: [{name: a, literals: [k=CANARY]}, {name: a, literals: [k=CANARY]}]\n",
+        "secretGenerator: [{name: a, envs: [secret.env]}]\n",
+        "secretGenerator: [{name: a, literals: [k=CANARY]}]\npatches: [{target: {kind: Secret}, patch: '[CANARY]'}]\n",
+        "secretGenerator: [{name: a, literals: [k=CANARY]}]\npatches: [{target: {kind: Secret}, patch: '[{op: test, path: /data/k, value: CANARY}]'}]\n",
+        "secretGenerator: [{name: a, literals: [k=CANARY]}]\nreplacements: [{source: {kind: Secret, fieldPath: data.k, options: {delimiter: '-', index: 9}}, targets: [{select: {kind: Secret}, fieldPaths: [data.k]}]}]\n",
+        "secretGenerator: [{name: a, literals: [k=CANARY]}]\nreplacements: [{source: {kind: Secret, fieldPath: data}, targets: [{select: {kind: Secret}, fieldPaths: [data.k.in]}]}]\n",
+    ] {
+        let tree = Tree::new(&[("m/kustomization.yaml", text), ("m/secret.env", "CANARY\n")]);
+        let error = render_directory(&tree.root, &tree.root.join("m")).expect_err("it is refused");
+        let told = format!("{error:?}");
+        assert!(!told.contains("CANARY") && !told.contains("Q0FOQVJZ"), "{told}");
+    }
+}
+
+#[test]
+fn what_is_printed_reads_alike_in_old_and_new_yaml() {
+    let value = serde_json::json!({
+        "apiVersion": "v1",
+        "data": {"a": "yes", "b": "n", "c": "012", "d": "1:30", "e": "two\nlines\n", "f": "", "g": "- x", "h": " \n x", "on": "~"},
+        "items": [{"a": [1, null], "b": {}}, [], "x: y"],
+        "kind": "ConfigMap",
+        "metadata": {"name": "a-b.c/d"}
+    });
+    let text = to_yaml(&[Object::recorded(value.clone(), "here"), Object::recorded(value.clone(), "here")]);
+    let document = "apiVersion: v1\ndata:\n  a: \"yes\"\n  b: \"n\"\n  c: \"012\"\n  d: \"1:30\"\n  e: |\n    two\n    lines\n  \
+                    f: \"\"\n  g: \"- x\"\n  h: \" \\n x\"\n  \"on\": \"~\"\nitems:\n- a:\n  - 1\n  - null\n  b: {}\n- []\n- \"x: y\"\n\
+                    kind: ConfigMap\nmetadata:\n  name: a-b.c/d\n";
+    assert_eq!(text, format!("{document}---\n{document}"));
+    let json: Value = serde_json::from_str(&to_json(&[Object::recorded(value.clone(), "here")])).expect("it is JSON");
+    assert_eq!(json, serde_json::json!({"apiVersion": "v1", "kind": "List", "items": [value]}));
 }

@@ -289,7 +289,7 @@ fn is_date(text: &str) -> bool {
 }
 
 /// What a plain scalar means; nothing for numbers without a JSON form.
-fn resolve(text: &str) -> Option<Value> {
+pub(crate) fn resolve(text: &str) -> Option<Value> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Some(Value::Null),
         "true" | "True" | "TRUE" => return Some(Value::Bool(true)),

@@ -3,20 +3,23 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
-use super::{Action, ownership};
+use super::{
+    Action,
+    blame::{self, Writer},
+    mask, ownership,
+};
 
 /// Fields of metadata that say when and how something was written, not what.
 const BOOKKEEPING: [&str; 6] =
     ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"];
 
 /// Annotations that controllers and clients keep for themselves.
-const ANNOTATIONS: [&str; 2] =
-    ["kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"];
+const ANNOTATIONS: [&str; 2] = [ownership::LAST_APPLIED, "deployment.kubernetes.io/revision"];
 
-/// What stands for a secret value.
-const HIDDEN: &str = "(hidden)";
+/// What secret values are sealed with while they are compared; fingerprints leave no process by this.
+const SALT: &str = "difference";
 
 /// One field that changes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,6 +32,21 @@ pub struct FieldDiff {
     /// Its value then; none if it goes away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
+    /// Who wrote the value that is there, if that was asked for and somebody else did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Writer>,
+}
+
+impl FieldDiff {
+    /// A field that goes without the server having said so.
+    pub(super) fn gone(path: String, live: &Value) -> Self {
+        let before = blame::at(live, &path).filter(|value| !value.is_object() && !value.is_array());
+        let mut before = json!({ "value": before });
+        let secret = live["kind"] == "Secret" && !path.starts_with("metadata");
+        mask::hide(&mut before);
+        let before = if secret { mask::HIDDEN.into() } else { before["value"].take() };
+        Self { path, before: Some(before), after: None, by: None }
+    }
 }
 
 /// What turns the live object into the planned one.
@@ -41,21 +59,92 @@ pub(super) fn action(live: &Value, planned: &Value) -> Action {
     Action::Update { fields }
 }
 
-/// Every field that differs, sorted by path; the values of Secrets are hidden.
-pub(super) fn differences(live: &Value, planned: &Value) -> Vec<FieldDiff> {
+/// Every field that differs, sorted by path; what is secret is hidden, also where it differs.
+pub(crate) fn differences(live: &Value, planned: &Value) -> Vec<FieldDiff> {
     let (live, planned) = (essence(live), essence(planned));
+    if live == planned {
+        return Vec::new();
+    }
+    hidden_differences(live, planned)
+}
+
+/// What applying this must change, as far as its own fields tell: without the server's defaults.
+pub(super) fn wanted(live: &Value, desired: &Value) -> Vec<FieldDiff> {
+    let (mut live, desired) = (essence(live), essence(desired));
+    restrict(&mut live, &desired);
+    hidden_differences(live, desired)
+}
+
+fn hidden_differences(mut live: Value, mut planned: Value) -> Vec<FieldDiff> {
+    leave_differences(&mut live, &mut planned);
+    mask::seal(&mut live, SALT);
+    mask::seal(&mut planned, SALT);
     let mut found = Vec::new();
     compare("", Some(&live), Some(&planned), &mut found);
-    if planned["kind"] == "Secret" {
-        for field in &mut found {
-            mask(field);
-        }
+    for value in found.iter_mut().flat_map(|field| [&mut field.before, &mut field.after]).flatten() {
+        conceal(value);
     }
     found
 }
 
+/// Takes the fields out of both that are the same, which are most: looking for secrets in them takes long. What a field
+/// is called, and what it belongs to, stays: it tells whether the value beside it is secret.
+fn leave_differences(live: &mut Value, planned: &mut Value) {
+    let (Value::Object(live), Value::Object(planned)) = (live, planned) else { return };
+    live.retain(|key, value| match planned.get_mut(key) {
+        Some(_) if matches!(key.as_str(), "kind" | "name") => true,
+        Some(other) if value == other => planned.remove(key).is_none(),
+        Some(other) => {
+            leave_differences(value, other);
+            true
+        }
+        None => true,
+    });
+}
+
+fn conceal(value: &mut Value) {
+    match value {
+        Value::String(text) if mask::is_sealed(text) => *text = mask::conceal(text),
+        Value::Array(items) => items.iter_mut().for_each(conceal),
+        Value::Object(fields) => fields.values_mut().for_each(conceal),
+        _ => {}
+    }
+}
+
+/// A fingerprint of what was written into an object, whatever its status, whoever looked at it, and however many
+/// replicas an autoscaler wants just now.
+pub(super) fn state(live: &Value, scaled: bool, salt: &str) -> String {
+    let mut essence = essence(live);
+    if let Some(spec) = essence.get_mut("spec").and_then(Value::as_object_mut).filter(|_| scaled) {
+        spec.remove("replicas");
+    }
+    mask::fingerprint(&essence.to_string(), salt)
+}
+
+/// Takes out of an object what the other one does not speak of.
+fn restrict(object: &mut Value, to: &Value) {
+    match (object, to) {
+        (Value::Object(fields), Value::Object(to)) => {
+            fields.retain(|key, _| to.contains_key(key));
+            fields.iter_mut().for_each(|(key, value)| restrict(value, &to[key]));
+        }
+        (Value::Array(items), Value::Array(to)) if named(items).is_some() => {
+            for item in items {
+                let same = |other: &&Value| other.get("name") == item.get("name");
+                if let Some(other) = to.iter().find(same) {
+                    restrict(item, other);
+                }
+            }
+        }
+        (Value::Array(items), Value::Array(to)) if items.len() == to.len() => {
+            items.iter_mut().zip(to).for_each(|(item, other)| restrict(item, other));
+        }
+        _ => {}
+    }
+}
+
 /// The object without bookkeeping and status.
-fn essence(object: &Value) -> Value {
+pub(super) fn essence(object: &Value) -> Value {
     let mut object = object.clone();
     let Some(fields) = object.as_object_mut() else { return object };
     fields.remove("status");
@@ -97,10 +186,11 @@ fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mu
                 path: path.to_owned(),
                 before: Some(before.clone().into()),
                 after: Some(after.clone().into()),
+                by: None,
             }),
         },
         (before, after) => {
-            found.push(FieldDiff { path: path.to_owned(), before: before.cloned(), after: after.cloned() });
+            found.push(FieldDiff { path: path.to_owned(), before: before.cloned(), after: after.cloned(), by: None });
         }
     }
 }
@@ -113,25 +203,10 @@ fn named(items: &[Value]) -> Option<BTreeMap<&str, &Value>> {
     (by_name.len() == items.len()).then_some(by_name)
 }
 
-fn join(path: &str, key: &str) -> String {
+pub(super) fn join(path: &str, key: &str) -> String {
     match (path.is_empty(), key.contains(['.', '/'])) {
         (true, _) => key.to_owned(),
         (false, false) => format!("{path}.{key}"),
         (false, true) => format!("{path}['{key}']"),
-    }
-}
-
-fn mask(field: &mut FieldDiff) {
-    if !field.path.starts_with("data") && !field.path.starts_with("stringData") {
-        return;
-    }
-    for value in [&mut field.before, &mut field.after].into_iter().flatten() {
-        *value = match value {
-            Value::Object(entries) => {
-                let hidden = entries.keys().map(|key| (key.clone(), HIDDEN.into()));
-                Value::Object(hidden.collect::<Map<_, _>>())
-            }
-            _ => HIDDEN.into(),
-        };
     }
 }

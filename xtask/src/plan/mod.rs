@@ -5,36 +5,59 @@
 //! [`ownership::ID`], by which `destroy` finds them. Namespaced objects without a namespace get the environment's.
 //! `replicas` leaves where a HorizontalPodAutoscaler owns it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use kube::{
-    Api, Client,
-    api::{ApiResource, DynamicObject, Patch, PatchParams},
-};
+use kube::{Client, api::PatchParams};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    config::Environment,
+    config::Unit,
     error::{Error, Result},
     manifests::Object,
     ui::Step,
 };
 
+mod blame;
+mod compare;
+mod config_hash;
 mod diff;
 mod fields;
+mod live;
+pub(crate) mod managers;
+mod markdown;
+pub(crate) mod mask;
 pub mod ownership;
+mod prune;
 mod refusal;
 pub(crate) mod request;
 mod resources;
+mod saved;
+pub(crate) mod search;
+mod shapes;
 mod view;
+pub(crate) mod wire;
 
 pub use crate::manifests::ObjectRef;
+pub use blame::Writer;
 pub use diff::FieldDiff;
-pub(crate) use refusal::refused;
-pub(crate) use resources::{Served, served};
+pub use markdown::LIMIT as MARKDOWN_LIMIT;
+pub use prune::{Protected, Unprotected};
+pub use saved::Saved;
 pub use view::Summary;
+
+pub(crate) use config_hash::Configs;
+pub(crate) use diff::differences;
+pub(crate) use prune::has_hash;
+pub(crate) use refusal::{refused, scrubbed};
+pub(crate) use resources::{Served, served};
+
+use compare::{Context, Prepared};
+use wire::Identity;
 
 /// The name under which the API server records what is ours (KEP-555).
 pub const FIELD_MANAGER: &str = "slipway";
@@ -42,35 +65,97 @@ pub const FIELD_MANAGER: &str = "slipway";
 /// How many requests are under way at once.
 pub(crate) const CONCURRENCY: usize = 32;
 
-/// What would happen to each object, in the order in which they are rendered.
+/// What a plan may do, and how closely it looks.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Fields of other managers are taken over; otherwise they are an error.
+    pub take_ownership: bool,
+    /// Objects may be deleted and created again where a field cannot be changed; otherwise that is an error.
+    pub allow_replace: bool,
+    /// The protected kinds of which objects may be deleted.
+    pub unprotected: Unprotected,
+    /// Every object is asked about that changes, however many there are; a deploy of hundreds asks about one of each
+    /// shape, since the apply itself asks about all.
+    pub thorough: bool,
+    /// Each difference says who wrote what is there.
+    pub blame: bool,
+    /// Each object gets a fingerprint of its state with this salt.
+    pub salt: Option<String>,
+    /// Nothing is looked for that left the manifests.
+    pub keep_others: bool,
+}
+
+impl Options {
+    /// For looking only: nothing that is in the way of an apply is an error.
+    pub fn looking() -> Self {
+        Self {
+            take_ownership: true,
+            allow_replace: true,
+            unprotected: [Protected::All].into_iter().collect(),
+            thorough: true,
+            keep_others: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// What would happen to each object, in the order in which they are rendered; what is deleted comes last.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
     /// One entry an object.
     pub changes: Vec<Change>,
+    /// Protected objects that are in no manifest any more and stay all the same.
+    pub left: Vec<ObjectRef>,
     /// Whether fields of other managers are taken over.
-    pub force_conflicts: bool,
+    pub take_ownership: bool,
+    /// What pods read.
+    #[serde(skip)]
+    pub(crate) configs: Configs,
 }
 
 /// What would happen to one object.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Clone, Serialize)]
 pub struct Change {
     /// Which object.
     pub object: ObjectRef,
     /// What would happen.
     #[serde(flatten)]
     pub action: Action,
+    /// Its place in the plan.
+    #[serde(skip)]
+    index: usize,
     /// How to reach it.
     #[serde(skip)]
     pub(crate) served: Served,
     /// What is sent; holds the values of Secrets, hence never shown.
     #[serde(skip)]
     pub(crate) desired: Value,
-    /// Where it is written, for errors.
+    /// Where it is written, for errors; nowhere if it is deleted.
     #[serde(skip)]
-    pub(crate) written: Object,
+    pub(crate) written: Option<Object>,
     /// An object of that name is on its way out and must be gone first.
     #[serde(skip)]
     pub(crate) leaving: bool,
+    /// What client-side `kubectl apply` owns of it becomes ours first.
+    #[serde(skip)]
+    pub(crate) adopts: bool,
+    /// What is there.
+    #[serde(skip)]
+    pub(crate) live: Option<Identity>,
+    /// A fingerprint of what is there, if one was asked for.
+    #[serde(skip)]
+    state: Option<String>,
+    /// Who wrote it last, with the fingerprint.
+    #[serde(skip)]
+    last: Option<Writer>,
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is sent holds secrets.
+        let Self { object, action, .. } = self;
+        formatter.debug_struct("Change").field("object", object).field("action", action).finish_non_exhaustive()
+    }
 }
 
 /// What an apply does to an object.
@@ -84,143 +169,161 @@ pub enum Action {
         /// Field by field, sorted by path.
         fields: Vec<FieldDiff>,
     },
+    /// It is deleted and created again, because a field among these cannot be changed.
+    Replace {
+        /// Field by field, sorted by path.
+        fields: Vec<FieldDiff>,
+    },
+    /// It left the manifests and is deleted once everything else is ready.
+    Delete,
     /// It is as it should be.
     Unchanged,
 }
 
 /// Asks the cluster what an apply of these objects would change. Changes nothing.
 ///
-/// `force_conflicts` takes over the fields that another manager owns, which are an error otherwise.
-///
 /// # Errors
-/// The API server refuses an object (unknown field, invalid value, a field of another manager), does not serve its
-/// kind, or cannot be reached.
-pub async fn plan(
-    client: &Client,
-    environment: &Environment,
-    objects: &[Object],
-    force_conflicts: bool,
-    step: &Step,
-) -> Result<Plan> {
+/// The API server refuses an object (unknown field, invalid value, a field of another manager, one that cannot be
+/// changed), does not serve its kind, or cannot be reached.
+pub async fn plan(client: &Client, unit: Unit<'_>, objects: &[Object], options: &Options, step: &Step) -> Result<Plan> {
     step.update(format!("comparing {} objects", objects.len()));
     let kinds = resources::discover(client, objects).await?;
-    let scaled = ownership::autoscaled(objects);
-    let mut prepared = Vec::new();
-    for object in objects {
-        let served = kinds.of(object)?;
-        let mut desired = object.value().clone();
+    let prepared = prepare(unit, objects, &kinds)?;
+    let namespaces: BTreeSet<String> = prepared
+        .iter()
+        .filter_map(|prepared| prepared.object.namespace.clone())
+        .chain([unit.service.namespace.clone()])
+        .collect();
+    let wanted: BTreeSet<ObjectRef> = prepared.iter().map(|prepared| prepared.object.clone()).collect();
+    let id = ownership::id(unit);
+    let search = async {
+        // An empty set is a mistake somewhere, not the wish to delete everything.
+        match options.keep_others || wanted.is_empty() {
+            true => Ok(Vec::new()),
+            false => search::ours(client, &id, &namespaces, step).await,
+        }
+    };
+    let compare = async {
+        let mut known = mask::Known::default();
+        prepared.iter().filter(|one| one.object.kind == "Secret").for_each(|one| known.add(&one.desired));
+        let context = Context {
+            client,
+            absent: absent_namespaces(client, &prepared).await?,
+            scaled: ownership::autoscaled(objects),
+            options,
+            count: prepared.len(),
+            shapes: shapes::Shapes::default(),
+            known,
+        };
+        compared(&context, prepared).await
+    };
+    let (found, (mut changes, configs)) = tokio::try_join!(search, compare)?;
+    let (doomed, left) = prune::split(found, &wanted, &options.unprotected);
+    changes.extend(doomed.into_iter().map(Change::deletion));
+    Ok(Plan { changes, left, take_ownership: options.take_ownership, configs })
+}
+
+/// The objects as they are sent: marked as ours, in their namespaces.
+fn prepare<'a>(unit: Unit<'_>, objects: &'a [Object], kinds: &resources::Kinds) -> Result<Vec<Prepared<'a>>> {
+    let id = ownership::id(unit);
+    let prepare = |(index, written): (usize, &'a Object)| {
+        let served = kinds.of(written)?;
+        let mut desired = written.value().clone();
         let metadata = desired["metadata"].as_object_mut().ok_or_else(|| Error::usage("an object has no metadata"))?;
         if served.namespaced {
-            metadata.entry("namespace").or_insert_with(|| environment.service.namespace.as_str().into());
+            metadata.entry("namespace").or_insert_with(|| unit.service.namespace.as_str().into());
         } else {
             metadata.remove("namespace");
         }
-        ownership::mark(&mut desired, &ownership::id(environment));
-        prepared.push(Prepared { written: object, served, desired });
+        let namespace = metadata.get("namespace").and_then(Value::as_str).map(str::to_owned);
+        ownership::mark(&mut desired, &id);
+        let object = ObjectRef { namespace, ..written.reference() };
+        Ok(Prepared { index, object, written, served, desired })
+    };
+    objects.iter().enumerate().map(prepare).collect()
+}
+
+/// What would happen to each object, and what of it pods read: that is looked at first, because the templates of
+/// workloads carry its hash.
+async fn compared(context: &Context<'_>, prepared: Vec<Prepared<'_>>) -> Result<(Vec<Change>, Configs)> {
+    let (first, mut second): (Vec<_>, Vec<_>) = prepared
+        .into_iter()
+        .partition(|one| one.object.api_version == "v1" && matches!(one.object.kind.as_str(), "ConfigMap" | "Secret"));
+    let mut changes = live::compare(context, first).await?;
+    let mut configs = Configs::default();
+    for change in &changes {
+        // One that is replaced gets another UID.
+        let stays = !matches!(change.action, Action::Replace { .. } | Action::Create);
+        let uid = change.live.as_ref().filter(|_| stays).map(|live| live.uid.clone());
+        configs.add(&change.object, &change.desired, uid);
     }
-    let absent = absent_namespaces(client, &prepared).await?;
-    let params = apply_params(force_conflicts);
-    let context = Context { client, absent, scaled, params: PatchParams { dry_run: true, ..params } };
-    let changes =
-        stream::iter(prepared).map(|prepared| change(&context, prepared)).buffered(CONCURRENCY).try_collect().await?;
-    Ok(Plan { changes, force_conflicts })
+    for prepared in &mut second {
+        configs.annotate(&mut prepared.desired, prepared.object.namespace.as_deref());
+    }
+    changes.extend(live::compare(context, second).await?);
+    changes.sort_by_key(|change| change.index);
+    Ok((changes, configs))
 }
 
-/// How often an object is looked at again when it changes between the look and the dry-run.
-const ATTEMPTS: usize = 5;
+impl Change {
+    /// What of it changes, field by field.
+    fn fields(&self) -> &[FieldDiff] {
+        match &self.action {
+            Action::Update { fields } | Action::Replace { fields } => fields,
+            Action::Create | Action::Delete | Action::Unchanged => &[],
+        }
+    }
 
-/// What is the same for every object.
-struct Context<'a> {
-    client: &'a Client,
-    absent: BTreeSet<String>,
-    scaled: BTreeSet<ObjectRef>,
-    params: PatchParams,
-}
+    fn deletion(found: search::Found) -> Self {
+        let search::Found { object, uid, resource_version, served, .. } = found;
+        let live = Some(Identity { uid, resource_version });
+        Self { action: Action::Delete, index: usize::MAX, served, live, ..Self::creation(object) }
+    }
 
-/// An object on its way to becoming a change.
-struct Prepared<'objects> {
-    written: &'objects Object,
-    served: Served,
-    desired: Value,
+    /// Nothing is known of it but that it is to be made.
+    fn creation(object: ObjectRef) -> Self {
+        Self {
+            served: Served::unknown(&object),
+            object,
+            action: Action::Create,
+            index: 0,
+            desired: Value::Null,
+            written: None,
+            leaving: false,
+            adopts: false,
+            live: None,
+            state: None,
+            last: None,
+        }
+    }
 }
 
 /// The namespaces of the objects that are not there, or are being deleted, and so take nothing.
 async fn absent_namespaces(client: &Client, prepared: &[Prepared<'_>]) -> Result<BTreeSet<String>> {
-    let named: BTreeMap<&str, &Prepared<'_>> = prepared
-        .iter()
-        .filter_map(|prepared| Some((prepared.desired["metadata"]["namespace"].as_str()?, prepared)))
-        .collect();
-    let api: Api<DynamicObject> =
-        Api::all_with(client.clone(), &ApiResource::erase::<k8s_openapi::api::core::v1::Namespace>(&()));
-    let mut absent = BTreeSet::new();
-    for (namespace, first) in named {
-        let made = prepared.iter().any(|one| one.written.kind() == "Namespace" && one.written.name() == namespace);
-        let live = request::retry(|| api.get_opt(namespace))
-            .await
-            .map_err(|error| request::failed(format!("look at namespace {namespace}"), &error))?;
-        if live.is_some_and(|live| live.metadata.deletion_timestamp.is_none()) {
-            continue;
+    let named: BTreeMap<&str, &Prepared<'_>> =
+        prepared.iter().filter_map(|prepared| Some((prepared.object.namespace.as_deref()?, prepared))).collect();
+    let made: BTreeSet<&str> =
+        prepared.iter().filter(|one| one.object.kind == "Namespace").map(|one| one.object.name.as_str()).collect();
+    let looks = named.into_iter().map(|(namespace, first)| {
+        let made = made.contains(namespace);
+        async move {
+            if ownership::namespace_is_there(client, namespace).await? {
+                return Ok(None);
+            }
+            if made {
+                return Ok(Some(namespace.to_owned()));
+            }
+            Err(Error::failed(format!("plan {}: there is no namespace {namespace}", first.written.reference()))
+                .hint(format!("add a Namespace to the manifests, or: kubectl create namespace {namespace}")))
         }
-        if !made {
-            let reference = first.written.reference();
-            return Err(Error::failed(format!("plan {reference}: there is no namespace {namespace}"))
-                .hint(format!("add a Namespace to the manifests, or: kubectl create namespace {namespace}")));
-        }
-        absent.insert(namespace.to_owned());
-    }
-    Ok(absent)
-}
-
-async fn change(context: &Context<'_>, prepared: Prepared<'_>) -> Result<Change> {
-    let Context { client, absent, scaled, params } = context;
-    let Prepared { written, served, mut desired } = prepared;
-    let object =
-        ObjectRef { namespace: desired["metadata"]["namespace"].as_str().map(str::to_owned), ..written.reference() };
-    let homeless = object.namespace.as_ref().is_some_and(|namespace| absent.contains(namespace));
-    let api = served.api(client, object.namespace.as_deref());
-    let mut attempts = 0..ATTEMPTS;
-    let (answer, live, leaving) = loop {
-        let live = if homeless {
-            None
-        } else {
-            let live = request::retry(|| api.get_opt(&object.name)).await;
-            live.map_err(|error| request::failed(format!("look at {object}"), &error))?.map(to_value).transpose()?
-        };
-        let leaving = live.as_ref().is_some_and(|live| live["metadata"].get("deletionTimestamp").is_some());
-        if scaled.contains(&object) {
-            ownership::leave_replicas(&mut desired, live.as_ref());
-        }
-        let patch = Patch::Apply(&desired);
-        let answer = request::retry(|| api.patch(&object.name, params, &patch)).await;
-        // A dry-run keeps the resourceVersion: with another one, a controller wrote between our two requests, and its
-        // change would be taken for ours.
-        let moved = matches!((&answer, &live), (Ok(planned), Some(live))
-            if planned.metadata.resource_version.as_deref() != live["metadata"]["resourceVersion"].as_str());
-        if !moved || leaving || attempts.next().is_none() {
-            break (answer, live, leaving);
-        }
-    };
-    let action = match (answer, live.filter(|_| !leaving)) {
-        (Ok(_), None) => Action::Create,
-        (Ok(planned), Some(live)) => diff::action(&live, &to_value(planned)?),
-        // What the server can say about an object without its namespace it has said: nothing is wrong with its form.
-        (Err(kube::Error::Api(status)), None) if homeless && matches!(status.code, 403 | 404) => Action::Create,
-        // It goes away between our requests.
-        (Err(kube::Error::Api(status)), None) if leaving && status.code == 409 => Action::Create,
-        // Its kind comes with the CustomResourceDefinition that is applied before it.
-        (Err(kube::Error::Api(status)), None) if served.planned && status.code == 404 => Action::Create,
-        (Err(error), _) => return Err(refused(client, written, &desired, &object, "plan", &error).await),
-    };
-    Ok(Change { object, action, served, desired, written: written.clone(), leaving })
+    });
+    let absent: Vec<Option<String>> = stream::iter(looks).buffered(CONCURRENCY).try_collect().await?;
+    Ok(absent.into_iter().flatten().collect())
 }
 
 /// Server-side apply as we do it: strict, and over what another manager owns only if that is asked for.
 pub(crate) fn apply_params(force: bool) -> PatchParams {
     PatchParams { force, ..PatchParams::apply(FIELD_MANAGER).validation_strict() }
-}
-
-fn to_value(object: DynamicObject) -> Result<Value> {
-    serde_json::to_value(object).map_err(|error| Error::failed("read the API server's answer").source(&error))
 }
 
 #[cfg(test)]

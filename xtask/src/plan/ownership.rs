@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::{FIELD_MANAGER, ObjectRef};
-use crate::{config::Environment, manifests::Object};
+use super::{FIELD_MANAGER, ObjectRef, request};
+use crate::{config::Unit, error::Result, manifests::Object};
 
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -13,11 +15,14 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Says which service of which environment an object belongs to; see [`id`].
 pub const ID: &str = "slipway.dev/id";
 
+/// Where client-side `kubectl apply` keeps what it applied.
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// The value of [`ID`]: `SERVICE.ENVIRONMENT`. Both are DNS labels; as a label takes 63 characters, a longer one keeps
 /// its beginning and gets a hash.
-pub fn id(environment: &Environment) -> String {
+pub fn id(unit: Unit<'_>) -> String {
     const LIMIT: usize = 63;
-    let id = format!("{}.{}", environment.service.name, environment.name);
+    let id = format!("{}.{}", unit.service.name, unit.environment.name);
     if id.len() <= LIMIT {
         return id;
     }
@@ -25,8 +30,16 @@ pub fn id(environment: &Environment) -> String {
     format!("{}-{}", &id[..LIMIT - 11], &hash[..10])
 }
 
+/// Whether a namespace is there and not on its way out.
+pub(super) async fn namespace_is_there(client: &Client, name: &str) -> Result<bool> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let live = request::retry(|| api.get_metadata_opt(name)).await;
+    let live = live.map_err(|error| request::failed(format!("look at namespace {name}"), &error))?;
+    Ok(live.is_some_and(|live| live.metadata.deletion_timestamp.is_none()))
+}
+
 /// Marks an object as ours. Only the object: a label on its pods would restart them.
-pub(super) fn mark(object: &mut Value, id: &str) {
+pub(crate) fn mark(object: &mut Value, id: &str) {
     let labels = &mut object["metadata"]["labels"];
     if !labels.is_object() {
         *labels = json!({});

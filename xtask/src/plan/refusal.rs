@@ -1,9 +1,12 @@
 //! What the API server refuses, told by the line of the manifest.
 
-use kube::{Client, core::Status};
+use kube::{
+    Client,
+    core::{Status, response::StatusCause},
+};
 use serde_json::Value;
 
-use super::{ObjectRef, fields, request};
+use super::{ObjectRef, Options, fields, mask::Known, request};
 use crate::{
     error::{Error, Place},
     manifests::Object,
@@ -38,6 +41,90 @@ pub(crate) async fn refused(
     Error::failed(format!("{doing} {object} ({})", written.position())).cause(&status.message)
 }
 
+/// An error without the secret values that the server quotes in it.
+pub(crate) fn scrubbed(mut error: Error, known: &Known) -> Error {
+    let Error { message, causes, places, .. } = &mut error;
+    let texts = causes.iter_mut().chain([message]).chain(places.iter_mut().map(|place| &mut place.message));
+    texts.for_each(|text| *text = known.scrub(text));
+    error
+}
+
+/// Whether an apply meets fields of this manager and of no other.
+pub(super) fn conflicts_only_with(error: &kube::Error, manager: &str) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+    let whose = format!("conflict with \"{manager}\"");
+    !causes.is_empty()
+        && causes.iter().all(|cause| cause.reason == "FieldManagerConflict" && cause.message.starts_with(&whose))
+}
+
+/// How API servers word that a field of an object stays what it was created with. There is no reason code for it: the
+/// reason is `FieldValueInvalid` or `FieldValueForbidden`, as for any other wrong value.
+const IMMUTABLE: [&str; 8] = [
+    "field is immutable",
+    "is immutable after creation",
+    "may not change once set",
+    "cannot change roleRef",
+    "for fields other than",
+    "may not change fields other than",
+    // StorageClass and PriorityClass.
+    "are forbidden.",
+    "may not be changed in an update",
+];
+
+fn is_worded(cause: &StatusCause) -> bool {
+    IMMUTABLE.iter().any(|words| cause.message.contains(words))
+}
+
+/// Whether a refusal is about values of the object, so that the object may have to be created anew.
+pub(super) fn may_be_immutable(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+    status.code == 422
+        && !causes.is_empty()
+        && causes.iter().all(|cause| {
+            matches!(cause.reason.as_str(), "FieldValueInvalid" | "FieldValueForbidden")
+                && !cause.field.starts_with("metadata.")
+        })
+}
+
+/// Whether the server says in its own words that the object would have to be created anew.
+pub(super) fn is_immutable(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+    may_be_immutable(error) && causes.iter().all(is_worded)
+}
+
+/// Whether an object may be deleted and created again.
+///
+/// # Errors
+/// It may not: which field is the cause, and how to allow it.
+pub(super) fn may_replace(
+    options: &Options,
+    written: &Object,
+    object: &ObjectRef,
+    desired: &Value,
+    error: &kube::Error,
+) -> Result<(), Error> {
+    if options.allow_replace && options.unprotected.admits(object) {
+        return Ok(());
+    }
+    let kube::Error::Api(status) = error else { return Ok(()) };
+    let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+    let refusal = Refusal { written, desired, object, doing: "plan" };
+    let mut refused = Error::failed(format!("plan {object}: it would have to be deleted and created again"));
+    for cause in causes {
+        let why = if is_worded(cause) { " cannot be changed".to_owned() } else { format!(": {}", cause.message) };
+        refused = refusal.place(refused, &cause.field, &format!("{}{why}", cause.field));
+    }
+    let flags = if options.unprotected.admits(object) {
+        "--allow-replace".to_owned()
+    } else {
+        format!("--allow-replace --prune-protected {}, which deletes what it holds", object.kind)
+    };
+    Err(refused.hint(format!("change it back, give the object another name, or allow it: cargo xtask deploy {flags}")))
+}
+
 struct Refusal<'a> {
     written: &'a Object,
     desired: &'a Value,
@@ -65,7 +152,7 @@ impl Refusal<'_> {
             if conflicts.len() == 1 { "s" } else { "" }
         ))
         .hint(format!(
-            "leave it to {first} by taking it out of the manifest, or take it over: cargo xtask deploy --force-conflicts"
+            "leave it to {first} by taking it out of the manifest, or take it over: cargo xtask deploy --take-ownership"
         ));
         for (field, manager) in conflicts {
             error = self.place(error, field, &format!("{field} belongs to {manager}"));

@@ -9,7 +9,7 @@ use kube::{
     api::{ApiResource, DynamicObject},
 };
 
-use super::{CONCURRENCY, request};
+use super::{CONCURRENCY, ObjectRef, request};
 use crate::{
     error::{Error, Result},
     manifests::Object,
@@ -26,6 +26,19 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    /// Nothing is known of the cluster that will serve it.
+    pub(super) fn unknown(object: &ObjectRef) -> Self {
+        let (group, version) = object.api_version.split_once('/').unwrap_or(("", &object.api_version));
+        let resource = ApiResource {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            api_version: object.api_version.clone(),
+            kind: object.kind.clone(),
+            plural: String::new(),
+        };
+        Self { resource, namespaced: object.namespace.is_some(), planned: true, verbs: Vec::new() }
+    }
+
     pub(crate) fn api(&self, client: &Client, namespace: Option<&str>) -> Api<DynamicObject> {
         match namespace {
             Some(namespace) if self.namespaced => Api::namespaced_with(client.clone(), namespace, &self.resource),
@@ -87,6 +100,28 @@ pub(crate) async fn served(client: &Client, api_version: &str) -> Result<Vec<Ser
     });
     let list = request::words(format!("ask the cluster for the kinds of {api_version}"), request::found(answer.await))?;
     Ok(list.map(|list| from_list(api_version, list)).unwrap_or_default())
+}
+
+/// Every kind that can be listed and deleted, each in one version.
+pub(super) async fn everything(client: &Client) -> Result<Vec<Served>> {
+    let groups = request::retry(|| client.list_api_groups()).await;
+    let groups = request::words("ask the cluster for its API groups", groups)?;
+    let mut versions = vec!["v1".to_owned()];
+    versions.extend(groups.groups.into_iter().filter_map(|group| {
+        let preferred = group.preferred_version.or_else(|| group.versions.first().cloned())?;
+        Some(preferred.group_version)
+    }));
+    let lists: Vec<Vec<Served>> = stream::iter(versions)
+        .map(|version| async move { served(client, &version).await })
+        .buffered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    // Endpoints mirror the labels of their Service without naming it as their owner; events pass by themselves.
+    let ours = |served: &Served| {
+        !matches!(served.resource.kind.as_str(), "Endpoints" | "Event")
+            && ["list", "delete"].iter().all(|verb| served.verbs.iter().any(|found| found == verb))
+    };
+    Ok(lists.into_iter().flatten().filter(ours).collect())
 }
 
 fn from_list(api_version: &str, list: APIResourceList) -> Vec<Served> {

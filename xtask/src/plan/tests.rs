@@ -36,6 +36,12 @@ fn fields_are_compared_by_name_then_by_place() {
 }
 
 #[test]
+fn a_name_that_stays_tells_that_the_value_beside_it_is_secret() {
+    let object = |value: &str| json!({"kind": "Job", "spec": {"variable": {"name": "DB_PASSWORD", "value": value}}});
+    assert_eq!(texts(&object("one"), &object("two")), ["spec.variable.value: (hidden) -> (hidden)"]);
+}
+
+#[test]
 fn the_values_of_a_secret_are_hidden() {
     let old = json!({"kind": "Secret", "type": "Opaque", "data": {"password": "b2xk", "same": "c2FtZQ=="}});
     let new = json!({"kind": "Secret", "type": "Opaque", "data": {"password": "bmV3", "token": "dG9rZW4=", "same": "c2FtZQ=="}});
@@ -92,7 +98,84 @@ fn marking_adds_two_labels_and_keeps_the_others() {
 #[test]
 fn an_action_names_itself_in_json() {
     assert_eq!(serde_json::to_value(Action::Create).expect("it is JSON"), json!({"action": "create"}));
-    let fields = vec![FieldDiff { path: "data.a".into(), before: None, after: Some("1".into()) }];
+    let fields = vec![FieldDiff { path: "data.a".into(), before: None, after: Some("1".into()), by: None }];
     let update = serde_json::to_value(Action::Update { fields }).expect("it is JSON");
     assert_eq!(update, json!({"action": "update", "fields": [{"path": "data.a", "after": "1"}]}));
+}
+
+#[test]
+fn a_comment_says_what_it_has_no_room_for() {
+    let change = |number: usize| {
+        let object = ObjectRef {
+            api_version: "v1".into(),
+            kind: "ConfigMap".into(),
+            namespace: Some("app".into()),
+            name: format!("config-{number:04}"),
+        };
+        let field = |field: usize| FieldDiff {
+            path: format!("data.key-{field}"),
+            before: Some("ü".repeat(40).into()),
+            after: Some("```".into()),
+            by: None,
+        };
+        Change { action: Action::Update { fields: (0..20).map(field).collect() }, ..Change::creation(object) }
+    };
+    let of = |count: usize| {
+        let mut plan = Plan::from_nothing(std::iter::empty());
+        plan.changes = (0..count).map(change).collect();
+        plan.markdown("Plan", &[("image", "a -> b".to_owned())], MARKDOWN_LIMIT)
+    };
+    // GitHub's own limit, in characters.
+    const TAKEN: usize = 65_536;
+    let few = of(3);
+    assert_eq!((few.matches("<details>").count(), few.contains("shown")), (3, false), "{few}");
+    for count in [60, 400, 4000] {
+        let text = of(count);
+        assert!(text.chars().count() <= TAKEN, "{} characters", text.chars().count());
+        assert!(text.chars().count() > TAKEN - 3000, "there was room for more: {}", text.chars().count());
+        let (whole, named) = (text.matches("<details>").count(), text.matches("\n- change **").count());
+        assert_eq!(text.matches("</details>").count(), whole, "it is cut off in the middle");
+        let left = text.lines().last().expect("a last line");
+        let unnamed = count - whole - named;
+        let expected = match unnamed {
+            0 => format!("The fields of {named} are not shown: `cargo xtask plan` shows all."),
+            _ => {
+                format!("The fields of {named} and {unnamed} more objects are not shown: `cargo xtask plan` shows all.")
+            }
+        };
+        assert_eq!(left, expected);
+        assert_eq!(text.matches("```").count(), 2 * whole, "a value ends the block that it stands in");
+    }
+}
+
+#[test]
+fn lines_are_aligned() {
+    let change = |kind: &str, name: &str, action: Action| {
+        let object =
+            ObjectRef { api_version: "v1".into(), kind: kind.into(), namespace: Some("app".into()), name: name.into() };
+        Change { action, ..Change::creation(object) }
+    };
+    let field = |path: &str| FieldDiff { path: path.into(), before: None, after: Some(json!(1)), by: None };
+    let update = |paths: &[&str]| Action::Update { fields: paths.iter().map(|path| field(path)).collect() };
+    let mut plan = Plan::from_nothing(std::iter::empty());
+    plan.changes = vec![
+        change("ConfigMap", "a-name-that-is-long", Action::Create),
+        change("Service", "app", update(&["spec.a"])),
+        change("Deployment", "worker", update(&["spec.b"])),
+        change("Secret", "x", update(&["data.c", "data.d"])),
+        change("Job", "y", Action::Replace { fields: vec![field("spec.e")] }),
+    ];
+    assert_eq!(
+        plan.lines(),
+        [
+            "+ ConfigMap  app/a-name-that-is-long",
+            "~ Service    app/app      spec.a: + 1",
+            "~ Deployment app/worker   spec.b: + 1",
+            "~ Secret     app/x",
+            "    data.c: + 1",
+            "    data.d: + 1",
+            "± Job        app/y        is deleted and created again",
+            "    spec.e: + 1",
+        ]
+    );
 }

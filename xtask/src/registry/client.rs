@@ -1,25 +1,27 @@
 //! What is asked of a registry apart from Docker's push (distribution-spec 1.1, "Pulling manifests").
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::{client::legacy, rt::TokioExecutor};
+use http::{Request, Response, StatusCode, header};
 use serde_json::Value;
+use tokio::sync::Mutex;
 
-use super::Registry;
+use super::{
+    challenge::{self, Challenge},
+    credentials::{self, Login},
+    docker_config, token,
+    transport::{self, Transport},
+};
 use crate::{
-    error::{Error, Kind, Result},
+    config::Generic,
+    error::{Error, Result},
     image::reference::{Digest, Repository},
+    ui::Secret,
 };
 
 const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json, \
                       application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json";
-/// How long a registry may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest manifest that a registry has to take.
-const LIMIT: usize = 4 * 1024 * 1024;
 
 /// A manifest, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,52 +31,163 @@ pub(super) struct Manifest {
     pub(super) layers: usize,
 }
 
-/// A client of one registry.
+/// What a registry says about a manifest.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Found(Manifest),
+    Absent,
+    /// Whoever asks may not see it, or it is not there: many registries don't tell which.
+    Refused(Error),
+}
+
+/// A client of one registry, with what it shows there.
 #[derive(Debug)]
 pub(super) struct Client {
-    address: SocketAddr,
+    transport: Transport,
+    /// `https://host:port`
+    base: String,
+    login: Login,
+    /// `pull` or `pull,push`
+    actions: &'static str,
+    /// What to do when the registry refuses.
+    remedy: Option<String>,
+    /// The header that was accepted last.
+    authorization: Mutex<Option<Secret>>,
 }
 
 impl Client {
-    pub(super) fn new(registry: &Registry) -> Self {
-        match registry {
-            Registry::Local(address) => Self { address: *address },
+    /// The local environment's registry, which asks for nothing.
+    pub(super) fn local(address: SocketAddr) -> Self {
+        Self {
+            transport: Transport::plain(),
+            base: format!("http://{address}"),
+            login: Login::Anonymous,
+            actions: "pull",
+            remedy: None,
+            authorization: Mutex::default(),
         }
     }
 
-    /// The manifest by this name, or nothing if there is none.
-    pub(super) async fn manifest(&self, repository: &Repository, reference: &str) -> Result<Option<Manifest>> {
-        let url = format!("http://{}/v2/{}/manifests/{reference}", self.address, repository.path());
-        match tokio::time::timeout(TIMEOUT, self.get(&url)).await {
-            Ok(manifest) => manifest,
-            Err(_) => Err(Error::new(Kind::TimedOut, format!("ask the registry for {url}"))
-                .cause(format!("no answer within {} s", TIMEOUT.as_secs()))),
-        }
+    /// For asking about what is pushed with this login.
+    pub(super) fn pushing(generic: &Generic, login: Login) -> Result<Self> {
+        let client = Self { login, actions: "pull,push", ..Self::anonymous(generic)? };
+        Ok(Self { remedy: Some(credentials::remedy(generic)), ..client })
     }
 
-    async fn get(&self, url: &str) -> Result<Option<Manifest>> {
+    /// For asking what everybody may see.
+    pub(super) fn anonymous(generic: &Generic) -> Result<Self> {
+        let base = base(generic);
+        let transport = Transport::new(base.starts_with("https:"))?;
+        let (login, authorization) = (Login::Anonymous, Mutex::default());
+        Ok(Self { transport, base, login, actions: "pull", remedy: None, authorization })
+    }
+
+    /// What the registry says about the manifest by this tag or digest.
+    ///
+    /// # Errors
+    /// It does not answer, or in words that mean nothing.
+    pub(super) async fn manifest(&self, repository: &Repository, reference: &str) -> Result<Answer> {
+        let path = path(repository);
+        let url = format!("{}/v2/{path}/manifests/{reference}", self.base);
         let failed = || Error::failed(format!("ask the registry for {url}"));
-        let client: legacy::Client<_, Empty<Bytes>> = legacy::Client::builder(TokioExecutor::new()).build_http();
-        let request = Request::get(url).header(header::ACCEPT, ACCEPT).body(Empty::new());
-        let request = request.map_err(|error| failed().source(&error))?;
-        let response = client.request(request).await.map_err(|error| failed().source(&error))?;
-        let status = response.status();
-        if status == StatusCode::NOT_FOUND {
-            return Ok(None);
+        let response = self.get(&url, &path).await?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(Answer::Absent),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                let error = failed().cause(transport::said(&response));
+                return Ok(Answer::Refused(match &self.remedy {
+                    Some(remedy) => error.hint(remedy),
+                    None => error,
+                }));
+            }
+            _ => return Err(failed().cause(transport::said(&response))),
         }
-        let body = Limited::new(response.into_body(), LIMIT).collect().await;
-        let body = body.map_err(|error| failed().source(error.as_ref()))?.to_bytes();
-        if status != StatusCode::OK {
-            let text = String::from_utf8_lossy(&body);
-            return Err(failed().cause(format!("{status}: {}", text.trim())));
-        }
+        let body = response.into_body();
         let manifest: Value = serde_json::from_slice(&body).map_err(|error| failed().source(&error))?;
         let config = manifest.pointer("/config/digest").and_then(Value::as_str);
-        Ok(Some(Manifest {
+        Ok(Answer::Found(Manifest {
             // Computed, not believed.
             digest: Digest::of(&body),
             config: config.and_then(|digest| digest.parse().ok()),
             layers: manifest["layers"].as_array().map_or(0, Vec::len),
         }))
     }
+
+    /// A refusal by this registry that somebody else met, with what to do about it.
+    pub(super) fn refused(&self, error: Error) -> Error {
+        const WORDS: [&str; 5] = ["denied", "unauthorized", "authentication required", "forbidden", "no basic auth"];
+        let said = error.to_string().to_lowercase();
+        match &self.remedy {
+            Some(remedy) if WORDS.iter().any(|word| said.contains(word)) => error.hint(remedy),
+            _ => error,
+        }
+    }
+
+    /// Asks, and proves who asks when the registry wants to know; the last answer is what counts.
+    async fn get(&self, url: &str, path: &str) -> Result<Response<Bytes>> {
+        let known = self.authorization.lock().await.clone();
+        let response = self.send(url, known.as_ref()).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let headers = response.headers().get_all(header::WWW_AUTHENTICATE).iter();
+        let challenges: Vec<_> = headers.filter_map(|value| value.to_str().ok()).flat_map(challenge::parse).collect();
+        for challenge in challenges {
+            let authorization = match (&challenge, &self.login) {
+                (Challenge::Basic, Login::Basic { username, password }) => token::basic(username, password),
+                (Challenge::Basic, Login::Anonymous | Login::Identity(_)) => continue,
+                (Challenge::Bearer { realm, service }, login) => {
+                    self.may_be_told(realm)?;
+                    let scope = format!("repository:{path}:{}", self.actions);
+                    let wanted = token::Wanted { realm, service: service.as_deref(), scope: &scope };
+                    match token::buy(&self.transport, &wanted, login).await? {
+                        Ok(token) => token,
+                        Err(refused) => return Ok(refused),
+                    }
+                }
+            };
+            let response = self.send(url, Some(&authorization)).await?;
+            *self.authorization.lock().await = Some(authorization);
+            return Ok(response);
+        }
+        Ok(response)
+    }
+
+    /// A registry behind TLS must not send its visitors' passwords over the open net.
+    fn may_be_told(&self, realm: &str) -> Result<()> {
+        if realm.starts_with("https://") || self.base.starts_with("http://") && realm.starts_with("http://") {
+            return Ok(());
+        }
+        Err(Error::failed(format!("log in to {}", self.base)).cause(format!("its token server {realm} is not https")))
+    }
+
+    async fn send(&self, url: &str, authorization: Option<&Secret>) -> Result<Response<Bytes>> {
+        let request = || {
+            let request = Request::get(url).header(header::ACCEPT, ACCEPT);
+            match authorization {
+                Some(authorization) => request.header(header::AUTHORIZATION, authorization.reveal()),
+                None => request,
+            }
+        };
+        self.transport.send(url, || request().body(Bytes::new())).await
+    }
+}
+
+/// Where a registry answers: over https but on this machine's loopback, unless the configuration says otherwise.
+fn base(generic: &Generic) -> String {
+    let host = if generic.host == "docker.io" { "registry-1.docker.io" } else { &generic.host };
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let loopback = name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    let scheme = if generic.insecure.unwrap_or(loopback) { "http" } else { "https" };
+    format!("{scheme}://{host}")
+}
+
+/// Docker Hub's own images have a component that nobody writes.
+fn path(repository: &Repository) -> String {
+    let hub = repository.host().is_some_and(|host| docker_config::server(host) == docker_config::DOCKER_HUB);
+    if hub && !repository.path().contains('/') {
+        return format!("library/{}", repository.path());
+    }
+    repository.path().to_owned()
 }

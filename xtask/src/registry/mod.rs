@@ -1,44 +1,69 @@
 //! Pushing the image; after it, only its digest travels.
 //!
-//! The providers are a closed set, chosen in [`choose`]: `local` is the registry of the local environment.
+//! The providers are a closed set, chosen in [`choose`]: `local` is the registry of the local environment,
+//! with `none` the nodes see the images of the Engine that builds them, `ecr` is Amazon's, `generic` is any other.
 
+mod challenge;
 mod client;
+mod credentials;
+mod docker_config;
+mod ecr;
 mod local;
+pub mod pull;
+mod push;
+mod token;
+mod transport;
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeSet, net::SocketAddr};
 
-use bollard::{
-    Docker,
-    query_parameters::{PushImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder},
-};
-use futures::{StreamExt as _, TryStreamExt as _};
+use bollard::Docker;
+
+pub use credentials::Login;
 
 use crate::{
     cluster,
-    config::{self, Environment},
+    config::{self, Environment, Generic, Unit},
     error::{Error, Result},
     image::{
-        Built,
-        reference::{Digest, Pinned, Repository},
+        self, Built,
+        reference::{Digest, Pinned, Reference, Unpushed},
     },
     ui::Step,
 };
 
 /// Where images are pushed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Registry {
+    /// None: the nodes see what the Docker Engine has.
+    None,
     /// The local environment's, at this address.
     Local(SocketAddr),
+    /// Any other, and who we are there.
+    Generic(Generic, Login),
+    /// Amazon's.
+    Ecr(Box<ecr::Registry>),
 }
 
 /// The environment's registry, started first when it is one that a deploy starts.
 ///
 /// # Errors
-/// When it cannot be started.
+/// When it cannot be started, or there are no credentials where the configuration says.
 pub async fn choose(environment: &Environment, step: &Step) -> Result<Registry> {
-    match environment.registry {
+    match &environment.registry {
+        config::Registry::None => Ok(Registry::None),
+        config::Registry::Ecr(settings) => {
+            Ok(Registry::Ecr(Box::new(Box::pin(ecr::choose(environment, settings)).await?)))
+        }
+        config::Registry::Generic(generic) => {
+            let login = credentials::find(generic, &generic.credentials).await?;
+            Ok(Registry::Generic(generic.clone(), login))
+        }
         config::Registry::Local => {
-            let (running, _) = cluster::local::ensure(&environment.root, step).await?;
+            // Mostly it was made sure of a moment ago, together with the cluster.
+            let running = match cluster::local::find(&environment.root)? {
+                Some(running) => running,
+                None => cluster::local::ensure(&environment.root, step).await?.0,
+            };
             let address = running.registry.parse();
             address.map(Registry::Local).map_err(|error| {
                 Error::failed(format!("the local registry is at no address: {}", running.registry)).source(&error)
@@ -51,98 +76,97 @@ pub async fn choose(environment: &Environment, step: &Step) -> Result<Registry> 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushed {
     /// What is deployed from now on.
-    pub image: Pinned,
+    pub image: Reference,
     /// Layers that were sent.
     pub sent: usize,
     /// Layers that were there already.
     pub existing: usize,
 }
 
-impl Registry {
-    fn repository(&self, image: &Repository) -> Result<Repository> {
-        match self {
-            Self::Local(address) => local::repository(*address, image),
+/// The image by the name that a push would give it, if the registry has it already. Nothing is started or pushed.
+///
+/// # Errors
+/// The registry does not answer, or there are no credentials where the configuration says.
+pub async fn find(environment: &Environment, built: &Built) -> Result<Option<Reference>> {
+    let (client, repository) = match &environment.registry {
+        config::Registry::None => {
+            let unpushed = Unpushed { repository: built.repository.clone(), id: built.id.clone() };
+            return Ok(Some(Reference::Unpushed(unpushed)));
         }
-    }
+        config::Registry::Local => {
+            let running = cluster::local::find(&environment.root)?;
+            let Some(address) = running.and_then(|running| running.registry.parse().ok()) else { return Ok(None) };
+            (client::Client::local(address), local::repository(address, &built.repository)?)
+        }
+        config::Registry::Generic(generic) => {
+            let login = credentials::find(generic, &generic.credentials).await?;
+            (client::Client::pushing(generic, login)?, generic.repository(built.repository.path())?)
+        }
+        config::Registry::Ecr(settings) => {
+            let ecr = ecr::choose(environment, settings).await?;
+            let repository = ecr.generic.repository(built.repository.path())?;
+            let client = client::Client::pushing(&ecr.generic, ecr.login.clone())?;
+            let found = push::existing(&client, &repository, built).await?;
+            let named = |(image, _): (Pinned, usize)| {
+                let repository = ecr.named(image.repository)?;
+                Ok(Pinned { repository, ..image }.into())
+            };
+            return found.map(named).transpose();
+        }
+    };
+    push::existing(&client, &repository, built).await.map(|found| found.map(|(image, _)| image.into()))
 }
 
-/// Makes the registry have the image.
+/// Makes the registry have the image, or the nodes where there is none.
 ///
 /// # Errors
 /// What Docker or the registry says.
 pub async fn push(docker: &Docker, registry: &Registry, built: &Built, step: &Step) -> Result<Pushed> {
-    let repository = registry.repository(&built.repository)?;
-    let target = format!("{repository}:{}", built.tag);
-    let failed = || Error::failed(format!("push {target}"));
-    step.update(format!("asking for {target}"));
-    // Docker's classic store names an image by its configuration, its containerd store by its manifest.
-    let client = client::Client::new(registry);
-    if let Some(manifest) = client.manifest(&repository, built.tag.as_str()).await?
-        && (manifest.config.as_ref() == Some(&built.id) || manifest.digest == built.id)
-    {
-        let image = Pinned { repository, digest: manifest.digest };
-        return Ok(Pushed { image, sent: 0, existing: manifest.layers });
-    }
-
-    let options = TagImageOptionsBuilder::new().repo(&repository.to_string()).tag(built.tag.as_str()).build();
-    docker.tag_image(&built.name(), Some(options)).await.map_err(|error| failed().source(&error))?;
-    let pushed = send(docker, &repository, built, step).await;
-    // The name that the push needed would only litter the list of images.
-    let untag = RemoveImageOptionsBuilder::new().noprune(true).build();
-    let untagged = docker.remove_image(&target, Some(untag), None).await;
-    let progress = pushed?;
-    untagged.map_err(|error| Error::failed(format!("remove the name {target}")).source(&error))?;
-
-    // What Docker says it pushed, as the registry has it.
-    let manifest = client.manifest(&repository, built.tag.as_str()).await?;
-    let manifest = manifest.ok_or_else(|| failed().cause("the registry does not have it after the push"))?;
-    if let Some(digest) = progress.digest.filter(|digest| *digest != manifest.digest) {
-        let cause = format!("Docker pushed {digest}, the registry has {}", manifest.digest);
-        return Err(failed().cause(cause).hint("somebody else pushes the same tag: try again"));
-    }
-    let image = Pinned { repository, digest: manifest.digest };
-    Ok(Pushed { image, sent: progress.sent, existing: progress.existing })
-}
-
-#[derive(Debug, Default)]
-struct Progress {
-    sent: usize,
-    existing: usize,
-    digest: Option<Digest>,
-}
-
-async fn send(docker: &Docker, repository: &Repository, built: &Built, step: &Step) -> Result<Progress> {
-    let failed = || Error::failed(format!("push {repository}:{}", built.tag));
-    let options = PushImageOptionsBuilder::new().tag(built.tag.as_str()).build();
-    // To its end, and bollard turns the errors in it into errors of it.
-    let lines = docker.push_image(&repository.to_string(), Some(options), None);
-    let mut lines = lines.map_err(|error| failed().source(&error)).boxed();
-    let (mut progress, mut bytes) = (Progress::default(), BTreeMap::new());
-    while let Some(line) = lines.next().await {
-        let line = line?;
-        let status = line.status.unwrap_or_default();
-        match status.as_str() {
-            "Pushed" => progress.sent += 1,
-            "Layer already exists" => progress.existing += 1,
-            mounted if mounted.starts_with("Mounted from ") => progress.existing += 1,
-            "Pushing" => {
-                if let Some(detail) = line.progress_detail {
-                    // Layers can't be told apart by this type; one total stands for one layer.
-                    bytes.insert(detail.total.unwrap_or(0), detail.current.unwrap_or(0));
-                    let (sum, total) = bytes.iter().fold((0, 0), |(sum, all), (total, now)| (sum + now, all + total));
-                    step.update(format!("sent {:.1} of {:.1} MB", megabytes(sum), megabytes(total)));
+    match registry {
+        Registry::None => {
+            let (unpushed, named) = image::keep(docker, built).await?;
+            let (sent, existing) = if named { (1, 0) } else { (0, 1) };
+            Ok(Pushed { image: Reference::Unpushed(unpushed), sent, existing })
+        }
+        Registry::Local(address) => {
+            let repository = local::repository(*address, &built.repository)?;
+            let client = client::Client::local(*address);
+            push::push(docker, &push::Target { client, repository, credentials: None }, built, step).await
+        }
+        Registry::Generic(generic, login) => {
+            let repository = generic.repository(built.repository.path())?;
+            let client = client::Client::pushing(generic, login.clone())?;
+            let credentials = push::credentials(generic, login)?;
+            push::push(docker, &push::Target { client, repository, credentials }, built, step).await
+        }
+        Registry::Ecr(ecr) => {
+            Box::pin(ecr.ensure(built.repository.path(), step)).await?;
+            let repository = ecr.generic.repository(built.repository.path())?;
+            let client = client::Client::pushing(&ecr.generic, ecr.login.clone())?;
+            let credentials = push::credentials(&ecr.generic, &ecr.login)?;
+            let target = push::Target { client, repository, credentials };
+            let pushed = push::push(docker, &target, built, step).await?;
+            let image = match pushed.image {
+                Reference::Pinned(Pinned { repository, digest }) => {
+                    Pinned { repository: ecr.named(repository)?, digest }.into()
                 }
-            }
-            _ => {}
-        }
-        // `TAG: digest: sha256:HEX size: N` ends a push.
-        if let Some((_, rest)) = status.split_once(": digest: ") {
-            progress.digest = rest.split(' ').next().and_then(|digest| digest.parse().ok());
+                unpushed => unpushed,
+            };
+            Ok(Pushed { image, ..pushed })
         }
     }
-    Ok(progress)
 }
 
-fn megabytes(bytes: i64) -> f64 {
-    bytes as f64 / 1e6
+/// Keeps the images that a service's releases run from expiring, where the registry lets images expire.
+///
+/// # Errors
+/// What the registry says.
+pub async fn keep(unit: Unit<'_>, images: &BTreeSet<Digest>) -> Result<()> {
+    match &unit.environment.registry {
+        config::Registry::Ecr(settings) => {
+            let registry = Box::pin(ecr::choose(unit.environment, settings)).await?;
+            Box::pin(registry.keep(&unit.service.name, images)).await
+        }
+        config::Registry::None | config::Registry::Local | config::Registry::Generic(_) => Ok(()),
+    }
 }

@@ -1,19 +1,21 @@
 //! What a person needs to know about a rollout that failed: captured while its pods are still there.
 
-use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::{
-    Api, Client,
-    api::{ListParams, LogParams},
-};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::{Api, Client, api::LogParams};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    pods::{self, Cause, Doom, containers},
-    readiness::number,
+    cause::Cause,
+    events,
+    pods::{self, Doom, containers},
+    readiness::{condition, number},
+    scrub,
     snapshot::Snapshot,
 };
 use crate::{
-    config::Environment,
+    config::Unit,
     error::Error,
     plan::{ObjectRef, request},
 };
@@ -21,39 +23,188 @@ use crate::{
 /// How many of a container's last lines are shown.
 const LINES: i64 = 20;
 
-/// How many events are shown.
-const EVENTS: usize = 5;
+/// Why a release failed, for programs. Values of Secrets that the pod was given are hidden in all of its texts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Diagnosis {
+    /// The kind of failure.
+    pub cause: Cause,
+    /// The workload.
+    pub object: ObjectRef,
+    /// The pod.
+    pub pod: Option<String>,
+    /// Its container.
+    pub container: Option<String>,
+    /// Kubernetes' word for it, for example `CrashLoopBackOff`.
+    pub reason: Option<String>,
+    /// What the container's process ended with.
+    pub exit_code: Option<u64>,
+    /// The failure in a sentence.
+    pub sentence: String,
+    /// What the container's probe answered last.
+    pub probe: Option<String>,
+    /// The last lines of the container, of the run that ended.
+    pub log: Vec<String>,
+    /// Warning events, the latest last.
+    pub events: Vec<String>,
+}
 
-/// Puts a doomed workload into words, with the last lines of its container and its Warning events.
+/// Puts a workload that is lost into words, with the evidence.
 pub(super) async fn explain(
     client: &Client,
-    environment: &Environment,
+    unit: Unit<'_>,
     snapshot: &Snapshot,
-    object: &ObjectRef,
+    (doing, object): (&str, &ObjectRef),
     doom: Doom,
 ) -> Error {
     let live = snapshot.get(object);
-    let mut error = Error::failed(format!("rollout of {object}: {}", doom.sentence));
     let namespace = object.namespace.as_deref().unwrap_or("default");
-    let lines = match (&doom.pod, &doom.container) {
-        (Some(pod), Some(container)) => last_lines(client, snapshot, namespace, pod, container).await,
+    let warnings = events::warnings(client, namespace).await;
+    let pods = live.map(|live| pods::of(snapshot, live));
+    let doom = match &pods {
+        Some(pods) => refine(client, pods, &warnings, doom, live).await,
+        None => doom,
+    };
+    let pod = snapshot.of_kind("Pod", Some(namespace)).find(|pod| Some(pods::name(pod)) == doom.pod.as_deref());
+    let template = live.map(|live| &live["spec"]["template"]["spec"]);
+    let spec = pod.map(|pod| &pod["spec"]).or(template).unwrap_or(&Value::Null);
+    let secrets = scrub::given(client, namespace, &[spec]).await;
+    let hide = |lines: Vec<String>| lines.iter().map(|line| secrets.scrub_values(line)).collect::<Vec<_>>();
+
+    let log = match (pod, &doom.container) {
+        (Some(pod), Some(container)) => last_lines(client, namespace, pod, container).await,
         _ => Vec::new(),
     };
-    if !lines.is_empty() {
-        error = error.cause(section("its last lines:", &lines));
-    }
     let mut about: Vec<(&str, &str)> = vec![(&object.kind, &object.name)];
     about.extend(doom.pod.as_deref().map(|pod| ("Pod", pod)));
-    let maker = live.and_then(|live| pods::of(snapshot, live).maker);
-    about.extend(maker.and_then(|maker| Some((maker["kind"].as_str()?, maker["metadata"]["name"].as_str()?))));
-    let events = warnings(client, namespace, &about).await;
-    if !events.is_empty() {
-        error = error.cause(section("its events:", &events));
+    let maker = pods.as_ref().and_then(|pods| pods.maker);
+    about.extend(maker.and_then(|maker| Some((maker["kind"].as_str()?, pods::name(maker)))));
+    let events = hide(events::lines(events::about(&warnings, &about)));
+    let probe = doom.pod.as_deref().filter(|_| doom.cause == Cause::Unready);
+    let diagnosis = Diagnosis {
+        cause: doom.cause,
+        object: object.clone(),
+        probe: probe.and_then(|pod| events::probe(&warnings, pod)).map(|probe| secrets.scrub_values(&probe)),
+        sentence: secrets.scrub_values(&doom.sentence),
+        log: hide(log),
+        events,
+        pod: doom.pod,
+        container: doom.container,
+        reason: doom.reason,
+        exit_code: doom.exit,
+    };
+    let old = live.filter(|live| live["kind"] == "Deployment").and(pods.as_ref()).map(|pods| pods.old_ready);
+    diagnosis.into_error(doing, unit, old)
+}
+
+impl Diagnosis {
+    /// The failure as a person reads it.
+    pub(super) fn into_error(self, doing: &str, unit: Unit<'_>, old_ready: Option<usize>) -> Error {
+        let mut error = Error::failed(format!("{doing} {}: {}", self.object, self.sentence));
+        if let Some(probe) = &self.probe {
+            error = error.cause(probe);
+        }
+        if !self.log.is_empty() {
+            error = error.cause(section("its last lines:", &self.log));
+        }
+        if !self.events.is_empty() {
+            error = error.cause(section("its events:", &self.events));
+        }
+        if let Some(old) = old_ready {
+            error = error.cause(serving(old));
+        }
+        let hint = self.advice(unit);
+        Error { diagnosis: Some(Box::new(self)), ..error.hint(hint) }
     }
-    if let Some(live) = live.filter(|live| live["kind"] == "Deployment") {
-        error = error.cause(serving(pods::of(snapshot, live).old_ready));
+
+    /// The next thing to do.
+    fn advice(&self, unit: Unit<'_>) -> String {
+        let environment = &unit.environment.name;
+        let namespace = self.object.namespace.as_deref().unwrap_or("default");
+        let describe = |kind: &str, name: &str| format!("kubectl describe {kind} --namespace {namespace} {name}");
+        let own = describe(&self.object.kind.to_ascii_lowercase(), &self.object.name);
+        let pod = self.pod.as_deref().map_or_else(|| own.clone(), |pod| describe("pod", pod));
+        let log = match (self.object.kind.as_str(), &self.pod, &self.container) {
+            ("Deployment", ..) => format!("cargo xtask logs --env {environment} --previous"),
+            (_, Some(pod), Some(container)) => {
+                format!("kubectl logs --namespace {namespace} {pod} --container {container}")
+            }
+            _ => own.clone(),
+        };
+        match self.cause {
+            Cause::ImageMissing => {
+                format!("correct the image in the manifests, or push it: cargo xtask deploy --env {environment}")
+            }
+            Cause::RegistryRefused => {
+                "give the pods an imagePullSecret that may pull it: kubectl create secret docker-registry".to_owned()
+            }
+            Cause::ImagePull => format!("can the nodes reach the registry? {pod}"),
+            Cause::CrashLoop | Cause::InitFailed | Cause::JobFailed => format!("more of its log: {log}"),
+            Cause::OutOfMemory => "raise the container's resources.limits.memory, or make it use less".to_owned(),
+            Cause::WrongCommand => "correct command and args in the manifests, or what is in the image".to_owned(),
+            Cause::MissingConfiguration => {
+                "add what is missing to the manifests, or correct the reference to it, then deploy again".to_owned()
+            }
+            Cause::Unready => {
+                format!("its readiness or startup probe fails: {}", log.trim_end_matches(" --previous"))
+            }
+            Cause::Unschedulable => "lower resources.requests, or add nodes: kubectl describe nodes".to_owned(),
+            Cause::Tainted => "add a toleration to the pods, or take the taint off: kubectl describe nodes".to_owned(),
+            Cause::NoSuchNode => {
+                "correct nodeSelector or affinity; what labels nodes have: kubectl get nodes --show-labels".to_owned()
+            }
+            Cause::ClaimPending => format!("why it has no volume: kubectl describe pvc --namespace {namespace}"),
+            Cause::VolumeMount | Cause::Start | Cause::Other => pod,
+            Cause::QuotaExceeded => {
+                format!("raise the quota, or ask for less: kubectl describe quota --namespace {namespace}")
+            }
+            Cause::AdmissionDenied => "change the pod template to what the message asks for".to_owned(),
+            Cause::Refused => format!("correct the pod template: {own}"),
+            Cause::Evicted => "raise the limit that it broke in the manifests, or make it use less".to_owned(),
+            Cause::NodeLost => "look at the node, and delete it if it will not come back: kubectl get nodes".to_owned(),
+            Cause::JobDeadline => "raise activeDeadlineSeconds, or make it do less".to_owned(),
+            Cause::ProgressDeadline => own,
+        }
     }
-    error.hint(advice(environment, object, &doom))
+}
+
+/// What only events and nodes say is more than what statuses say.
+async fn refine(client: &Client, pods: &pods::Pods<'_>, events: &[Value], doom: Doom, live: Option<&Value>) -> Doom {
+    let vague = matches!(doom.cause, Cause::Other | Cause::Unready | Cause::ProgressDeadline | Cause::NodeLost);
+    let Some(live) = live.filter(|_| vague) else { return doom };
+    if doom.cause != Cause::Unready {
+        let found = events::doom(live, pods, events, Timestamp::now(), false);
+        if let Some(found) = found {
+            return found;
+        }
+    }
+    let named = pods.new.iter().find(|pod| Some(pods::name(pod)) == doom.pod.as_deref());
+    for pod in named.into_iter().chain(&pods.leaving) {
+        let Some(name) = pod["spec"]["nodeName"].as_str() else { continue };
+        let nodes: Api<Node> = Api::all(client.clone());
+        let Ok(Some(node)) = request::retry(|| nodes.get_opt(name)).await else { continue };
+        let node = serde_json::to_value(node).unwrap_or_default();
+        if let Some(lost) = node_lost(pod, &node) {
+            return lost;
+        }
+    }
+    doom
+}
+
+/// What a pod's node has to do with it: its kubelet has gone silent.
+pub(super) fn node_lost(pod: &Value, node: &Value) -> Option<Doom> {
+    let ready = condition(node, "Ready").filter(|condition| condition["status"] != "True")?;
+    let text = |field: &str| ready[field].as_str().unwrap_or_default();
+    let leaving = pod["metadata"].get("deletionTimestamp").is_some();
+    let what = if leaving { "cannot end" } else { "cannot be ready" };
+    let sentence = format!(
+        "pod {} {what}: its node {} is not ready ({}): {}",
+        pods::name(pod),
+        pods::name(node),
+        text("reason"),
+        text("message")
+    );
+    Some(Doom::of_pod(Cause::NodeLost, pod, text("reason"), sentence))
 }
 
 /// Whether requests are still answered.
@@ -74,30 +225,10 @@ fn section(title: &str, lines: &[String]) -> String {
     text
 }
 
-/// The next thing to do.
-pub(super) fn advice(environment: &Environment, object: &ObjectRef, doom: &Doom) -> String {
-    let name = &environment.name;
-    let pod = doom.pod.as_deref().unwrap_or(&object.name);
-    let namespace = object.namespace.as_deref().unwrap_or("default");
-    match doom.cause {
-        Cause::Image => format!("correct the image in the manifests, or push it: cargo xtask deploy --env {name}"),
-        Cause::Configuration => {
-            "add what is missing to the manifests, or correct the reference to it, then deploy again".to_owned()
-        }
-        Cause::Crash => format!("more of its log: cargo xtask logs --env {name} --previous"),
-        Cause::OutOfMemory => "raise the container's resources.limits.memory, or make it use less".to_owned(),
-        Cause::Unschedulable => "lower resources.requests, or add nodes: kubectl describe nodes".to_owned(),
-        Cause::Refused => "correct the pod template, or raise the quota of the namespace".to_owned(),
-        Cause::Unready => format!("its readiness or startup probe fails: cargo xtask logs --env {name}"),
-        Cause::Other => format!("kubectl describe pod --namespace {namespace} {pod}"),
-    }
-}
-
 /// The last lines of a container: of the run that ended, if it is not running well.
-async fn last_lines(client: &Client, snapshot: &Snapshot, namespace: &str, pod: &str, container: &str) -> Vec<String> {
+async fn last_lines(client: &Client, namespace: &str, pod: &Value, container: &str) -> Vec<String> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let live = snapshot.of_kind("Pod", Some(namespace)).find(|live| live["metadata"]["name"] == pod);
-    let status = live.and_then(|live| containers(live).find(|status| status["name"] == container));
+    let status = containers(pod).map(|(status, _)| status).find(|status| status["name"] == container);
     let restarted = status.is_some_and(|status| number(&status["restartCount"]) > 0);
     let waits = status.is_some_and(|status| status["state"].get("waiting").is_some());
     let ended = status.is_some_and(|status| status["lastState"].get("terminated").is_some());
@@ -112,7 +243,7 @@ async fn last_lines(client: &Client, snapshot: &Snapshot, namespace: &str, pod: 
             tail_lines: Some(LINES),
             ..LogParams::default()
         };
-        api.logs(pod, &params).await.unwrap_or_default()
+        api.logs(pods::name(pod), &params).await.unwrap_or_default()
     };
     let mut text = if restarted { read(true).await } else { String::new() };
     if text.trim().is_empty() {
@@ -121,42 +252,4 @@ async fn last_lines(client: &Client, snapshot: &Snapshot, namespace: &str, pod: 
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let skipped = lines.len().saturating_sub(usize::try_from(LINES).unwrap_or_default());
     lines.into_iter().skip(skipped).collect()
-}
-
-/// The latest Warning events about any of these objects, oldest first: `BackOff (x3): Back-off restarting ...`.
-async fn warnings(client: &Client, namespace: &str, about: &[(&str, &str)]) -> Vec<String> {
-    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
-    let params = ListParams::default().fields("type=Warning");
-    // Without events there is still the rest to say.
-    let Ok(list) = request::retry(|| api.list(&params)).await else { return Vec::new() };
-    let events = list.items.iter().filter_map(|event| serde_json::to_value(event).ok());
-    let mut events: Vec<Value> = events.filter(|event| concerns(event, about)).collect();
-    events.sort_by(|left, right| time(left).cmp(time(right)));
-    let mut lines: Vec<String> = Vec::new();
-    for event in &events {
-        let line = warning(event);
-        lines.retain(|earlier| *earlier != line);
-        lines.push(line);
-    }
-    let skipped = lines.len().saturating_sub(EVENTS);
-    lines.into_iter().skip(skipped).collect()
-}
-
-fn concerns(event: &Value, about: &[(&str, &str)]) -> bool {
-    let involved = &event["involvedObject"];
-    event["type"] == "Warning"
-        && about.iter().any(|(kind, name)| involved["kind"] == *kind && involved["name"] == *name)
-}
-
-fn time(event: &Value) -> &str {
-    ["lastTimestamp", "eventTime", "firstTimestamp"]
-        .into_iter()
-        .find_map(|field| event[field].as_str())
-        .unwrap_or_default()
-}
-
-fn warning(event: &Value) -> String {
-    let text = |field: &str| event[field].as_str().unwrap_or_default();
-    let count = event["count"].as_u64().filter(|count| *count > 1).map(|count| format!(" (x{count})"));
-    format!("{}{}: {}", text("reason"), count.unwrap_or_default(), text("message").trim())
 }

@@ -72,6 +72,12 @@ impl Snapshot {
                 });
                 self.pending.remove(&watched);
             }
+            // Classes of storage are the cluster's: who deploys into a namespace need not have the right to see them.
+            Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
+                if status.code == 403 && watched.1 == "StorageClass" =>
+            {
+                self.pending.remove(&watched);
+            }
             Err(_) => {}
         }
     }
@@ -120,6 +126,10 @@ pub(super) async fn watch(client: &Client, objects: &[ObjectRef]) -> Result<(Sna
             for (version, kind) in [("v1", "Pod"), ("apps/v1", "ReplicaSet")] {
                 wanted.insert((version.to_owned(), kind.to_owned(), object.namespace.clone()));
             }
+        }
+        if object.kind == "PersistentVolumeClaim" {
+            wanted.insert(("v1".to_owned(), "Pod".to_owned(), object.namespace.clone()));
+            wanted.insert(("storage.k8s.io/v1".to_owned(), "StorageClass".to_owned(), None));
         }
         if object.group() == "autoscaling" {
             wanted.insert(("apps/v1".to_owned(), "Deployment".to_owned(), object.namespace.clone()));

@@ -1,8 +1,9 @@
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{pods::Cause, *};
+use super::{readiness::Readiness, *};
+use crate::config::Environment;
 
 const DEPLOYMENT: &str = "apps/v1";
 
@@ -82,7 +83,7 @@ fn three_crashes_of_a_new_pod_are_the_end() {
     assert!(state(vec![pod("new", "app-2", false, crashed(2))]).doomed.is_none());
     doomed(
         state(vec![pod("new", "app-2", false, crashed(3))]),
-        Cause::Crash,
+        Cause::CrashLoop,
         "container `app` in pod new exits with code 78, 3 times (CrashLoopBackOff)",
     );
     // Crashes of an old pod are not the new version's fault.
@@ -106,7 +107,7 @@ fn every_way_to_be_doomed_has_its_sentence() {
     };
     doomed(
         waiting("ImagePullBackOff", "Back-off pulling image"),
-        Cause::Image,
+        Cause::ImagePull,
         "container `app` in pod new cannot pull r/app@sha256:1 (ImagePullBackOff): Back-off pulling image",
     );
     assert!(waiting("ErrImagePull", "connection reset").doomed.is_none());
@@ -114,7 +115,7 @@ fn every_way_to_be_doomed_has_its_sentence() {
     assert!(waiting("ContainerCreating", "").doomed.is_none());
     doomed(
         waiting("CreateContainerConfigError", "configmap \"settings\" not found"),
-        Cause::Configuration,
+        Cause::MissingConfiguration,
         "container `app` in pod new cannot be created (CreateContainerConfigError): configmap \"settings\" not found",
     );
     let killed = json!({"ready": false, "restartCount": 3, "state": {"running": {}},
@@ -151,7 +152,7 @@ fn pods_that_are_refused_are_told() {
     let snapshot = Snapshot::of(vec![deployment, set("app-2", "2")]);
     doomed(
         State::of(&snapshot, &[reference("Deployment", "app")], now()),
-        Cause::Refused,
+        Cause::AdmissionDenied,
         "its pods are refused: pods \"app-2-\" is forbidden: violates PodSecurity",
     );
 }
@@ -167,7 +168,7 @@ fn the_progress_deadline_points_at_the_pod_that_is_not_ready() {
     doomed(state(objects), Cause::Unready, "container `app` in pod new runs but is not ready");
     doomed(
         state(vec![deployment]),
-        Cause::Other,
+        Cause::ProgressDeadline,
         "ProgressDeadlineExceeded: ReplicaSet \"app-2\" has timed out progressing.",
     );
 }
@@ -240,7 +241,6 @@ fn other_kinds_by_their_own_rules() {
             json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"completions": 2}, "status": {"succeeded": 1}}),
             "1 of 2 completions",
         ),
-        (json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": {"phase": "Pending"}}), "a volume"),
         (
             json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "spec": {"replicas": 2}, "status": {"replicas": 2,
                 "readyReplicas": 2, "updatedReplicas": 1, "currentRevision": "a", "updateRevision": "b"}}),
@@ -289,23 +289,37 @@ fn fewer_pods_than_the_autoscalers_minimum_are_not_enough() {
 }
 
 #[test]
-fn the_advice_names_the_environment() {
-    let environment = Environment {
-        name: "staging".into(),
-        file: PathBuf::new(),
-        root: PathBuf::new(),
-        service: crate::config::Service { name: "app".into(), namespace: "app".into() },
-        image: crate::config::Image { package: "app".into(), builder: crate::config::Builder::Host },
-        registry: crate::config::Registry::Local,
-        cluster: crate::config::Cluster::Local,
-        manifests: PathBuf::new(),
-        rollout: crate::config::Rollout { timeout: Duration::from_secs(1) },
-        verify: Vec::new(),
+fn a_diagnosis_reads_like_an_answer_and_is_json() {
+    let environment = Environment::example("staging", PathBuf::new());
+    let unit = environment.unit(None).expect("it has one service");
+    let diagnosis = Diagnosis {
+        cause: Cause::CrashLoop,
+        object: reference("Deployment", "app"),
+        pod: Some("new".into()),
+        container: Some("app".into()),
+        reason: Some("CrashLoopBackOff".into()),
+        exit_code: Some(78),
+        sentence: "container `app` in pod new exits with code 78, 3 times (CrashLoopBackOff)".into(),
+        probe: None,
+        log: vec!["no such port".into()],
+        events: vec!["BackOff (x3): Back-off restarting".into()],
     };
-    let doom = Doom { cause: Cause::Crash, sentence: String::new(), pod: Some("new".into()), container: None };
+    let error = diagnosis.clone().into_error("rollout of", unit, Some(3));
+    let message = "rollout of Deployment app/app: container `app` in pod new exits with code 78, 3 times \
+                   (CrashLoopBackOff)";
+    assert_eq!(error.message, message);
+    let causes = ["its last lines:\n  no such port", "its events:\n  BackOff (x3): Back-off restarting"];
+    assert_eq!(error.causes[..2], causes);
+    assert_eq!(error.causes[2], "3 old pods still serve");
+    assert_eq!(error.hint.as_deref(), Some("more of its log: cargo xtask logs --env staging --previous"));
     assert_eq!(
-        diagnosis::advice(&environment, &reference("Deployment", "app"), &doom),
-        "more of its log: cargo xtask logs --env staging --previous"
+        serde_json::to_value(&error.diagnosis).expect("it is JSON"),
+        json!({"cause": "crash-loop", "pod": "new", "container": "app", "reason": "CrashLoopBackOff", "exitCode": 78,
+            "object": {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "app", "name": "app"},
+            "sentence": diagnosis.sentence, "probe": null, "log": ["no such port"],
+            "events": ["BackOff (x3): Back-off restarting"]})
     );
-    assert_eq!(diagnosis::serving(3), "3 old pods still serve");
 }
+
+mod causes;
+mod conditions;

@@ -5,11 +5,13 @@ mod github;
 mod printer;
 mod recap;
 mod secret;
+mod service;
 mod step;
 
 pub use printer::Printer;
 pub use recap::{Outcome, Row};
 pub use secret::Secret;
+pub use service::of_service;
 pub use step::{Done, Step};
 
 #[cfg(test)]

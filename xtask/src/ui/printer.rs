@@ -10,7 +10,11 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
 use super::{Row, Step, failure, github};
-use crate::{cli, config::variables, error::Error};
+use crate::{
+    cli,
+    config::variables,
+    error::{Error, Kind},
+};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +38,8 @@ struct Inner {
     /// There on a terminal only: what is drawn on it must move away for each line that is written.
     progress: Option<MultiProgress>,
     rows: Mutex<Vec<Row>>,
+    /// The columns of the terminal that stdout is; none where it is a file or a pipe.
+    width: Option<usize>,
 }
 
 impl Printer {
@@ -57,6 +63,7 @@ impl Printer {
             github: variables::github_actions(),
             progress: live.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr())),
             rows: Mutex::default(),
+            width: io::stdout().is_terminal().then(columns).flatten(),
         }))
     }
 
@@ -68,6 +75,7 @@ impl Printer {
             github: false,
             progress: None,
             rows: Mutex::default(),
+            width: None,
         }))
     }
 
@@ -92,6 +100,9 @@ impl Printer {
 
     /// Writes an error with its causes and its hint; inside GitHub Actions also as annotations.
     pub fn error(&self, error: &Error) {
+        if error.kind == Kind::Differs {
+            return;
+        }
         // A blank line sets it off from the stages above.
         let space = if self.rows().is_empty() || self.0.verbosity == Verbosity::Quiet { "" } else { "\n" };
         self.stderr(&format!("{space}{}", failure::render(error, self.0.coloured)));
@@ -106,6 +117,16 @@ impl Printer {
     pub fn data(&self, text: impl AsRef<str>) {
         self.stdout(text.as_ref().as_bytes());
         self.stdout(b"\n");
+    }
+
+    /// Writes a line of data for people: on a terminal it ends at its edge, elsewhere it is whole.
+    pub fn line(&self, text: impl AsRef<str>) {
+        match self.0.width {
+            Some(width) => {
+                text.as_ref().split('\n').for_each(|line| self.data(console::truncate_str(line, width, "…")));
+            }
+            None => self.data(text),
+        }
     }
 
     /// Writes data as it is.
@@ -162,6 +183,12 @@ impl Printer {
             None => write(),
         }
     }
+}
+
+/// How wide the terminal is: as the user says, or as it says itself.
+fn columns() -> Option<usize> {
+    let size = || console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+    variables::columns().or_else(size).filter(|columns| *columns > 0)
 }
 
 impl fmt::Debug for Printer {

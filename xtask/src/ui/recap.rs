@@ -27,6 +27,9 @@ pub struct Row {
     pub outcome: Outcome,
     /// The stage's name.
     pub stage: String,
+    /// Whose stage it is, where several services go side by side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// What it did, in a few words.
     pub summary: String,
     /// Lines that belong under it.
@@ -66,7 +69,11 @@ impl Row {
         let word = format!("{:<8}", self.outcome.word());
         let word = if coloured { format!("\u{1b}[{}m{word}\u{1b}[0m", self.outcome.colour()) } else { word };
         let seconds = format!("{:.1}s", self.took.as_secs_f64());
-        let mut text = format!(" {word} {:<10} {:<SUMMARY_WIDTH$} {seconds:>7}", self.stage, self.summary);
+        let summary = match &self.service {
+            Some(service) => format!("{service}: {}", self.summary),
+            None => self.summary.clone(),
+        };
+        let mut text = format!(" {word} {:<10} {summary:<SUMMARY_WIDTH$} {seconds:>7}", self.stage);
         for detail in self.details.iter().flat_map(|detail| detail.lines()) {
             text.push_str("\n            ");
             text.push_str(detail);

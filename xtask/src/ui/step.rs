@@ -8,13 +8,14 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Outcome, Printer, Row};
+use super::{Outcome, Printer, Row, service};
 use crate::error::Result;
 
 /// The running report of one stage: live progress on a terminal, plain lines elsewhere.
 pub struct Step {
     printer: Printer,
     stage: String,
+    service: Option<String>,
     started: Instant,
     bar: Option<ProgressBar>,
     state: Mutex<State>,
@@ -55,7 +56,8 @@ impl Step {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        Self { printer, stage, started: Instant::now(), bar, state: Mutex::default() }
+        let service = service::current();
+        Self { printer, stage, service, started: Instant::now(), bar, state: Mutex::default() }
     }
 
     /// A report that nobody sees.
@@ -67,7 +69,7 @@ impl Step {
     pub fn update(&self, text: impl Into<String>) {
         let text = text.into();
         if let Some(bar) = &self.bar {
-            bar.set_message(text.clone());
+            bar.set_message(self.said(&text));
         }
         self.state().progress = text;
     }
@@ -87,14 +89,14 @@ impl Step {
     /// Writes a line that stays.
     pub fn line(&self, text: impl Into<String>) {
         for line in text.into().lines() {
-            self.printer.words(format!(" ...      {:<10} {line}", self.stage));
+            self.printer.words(format!(" ...      {:<10} {}", self.stage, self.said(line)));
         }
     }
 
     /// Writes a line that stays, with `--verbose` only.
     pub fn verbose(&self, text: impl Into<String>) {
         for line in text.into().lines() {
-            self.printer.verbose(format!(" ...      {:<10} {line}", self.stage));
+            self.printer.verbose(format!(" ...      {:<10} {}", self.stage, self.said(line)));
         }
     }
 
@@ -135,7 +137,12 @@ impl Step {
             state.ended = true;
             std::mem::take(&mut state.details)
         };
-        self.printer.row(Row { outcome, stage: self.stage.clone(), summary, details, took: self.started.elapsed() });
+        let (stage, service) = (self.stage.clone(), self.service.clone());
+        self.printer.row(Row { outcome, stage, service, summary, details, took: self.started.elapsed() });
+    }
+
+    fn said(&self, text: &str) -> String {
+        self.service.as_ref().map_or_else(|| text.to_owned(), |service| format!("{service}: {text}"))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -10,6 +10,7 @@ fn a_row_aligns_its_columns_and_indents_its_details() {
     let row = Row {
         outcome: Outcome::Changed,
         stage: "apply".into(),
+        service: None,
         summary: "1 created, 2 changed".into(),
         details: vec!["+ ConfigMap app/app\n~ Deployment app/app".into()],
         took: Duration::from_millis(240),

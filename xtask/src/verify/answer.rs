@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::config::Check;
+use crate::{
+    config::Check,
+    plan::mask::{self, Known},
+};
 
 /// How many characters of a body are shown.
 const SHOWN: usize = 500;
@@ -12,6 +15,8 @@ const SHOWN: usize = 500;
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// Those that tell something, in order.
+    pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
 }
 
@@ -51,33 +56,60 @@ impl Answer {
         matches!(self.status, 404 | 429 | 500..)
     }
 
-    /// The status and the beginning of the body.
-    pub(super) fn shown(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body);
-        let text = text.trim();
-        match text.chars().count() {
-            0 => format!("status {}, no body", self.status),
-            count if count > SHOWN => {
-                let start: String = text.chars().take(SHOWN).collect();
-                format!("status {}\n  {start}\n  ... and {} characters more", self.status, count - SHOWN)
-            }
-            _ => format!("status {}\n  {}", self.status, text.replace('\n', "\n  ")),
+    /// The status, the headers that tell something and the beginning of the body.
+    pub(super) fn shown(&self, known: &Known) -> String {
+        let mut head = format!("status {}", self.status);
+        if matches!(self.status, 300..400) {
+            head.push_str(" (redirects are not followed)");
+        }
+        for (name, value) in &self.headers {
+            head.push_str(&format!("\n  {name}: {}", known.scrub_all(value)));
+        }
+        match beginning(&String::from_utf8_lossy(&self.body), known) {
+            text if text.is_empty() => format!("{head}, no body"),
+            text => format!("{head}\n  {text}"),
         }
     }
 }
 
-/// The request as it was sent, without the values of headers that identify somebody.
-pub(super) fn request(check: &Check) -> String {
-    let mut text = format!("request: {} {}", check.method, check.path);
+/// The headers of an answer that tell why it is as it is.
+pub(super) fn telling(headers: &http::HeaderMap) -> Vec<(String, String)> {
+    const TELLING: [&str; 6] = ["content-type", "location", "retry-after", "server", "via", "www-authenticate"];
+    let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    TELLING.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect()
+}
+
+/// What must not be repeated of a request: the values of headers that identify somebody.
+pub(super) fn remember(check: &Check, known: &mut Known) {
+    for (_, value) in check.headers.iter().filter(|(name, _)| identifies(name)) {
+        known.add_value(value);
+        // `Bearer abc`, `session=abc; other=def`
+        value.split([' ', ';']).for_each(|word| known.add_value(word));
+    }
+}
+
+/// The request as it was sent, without these values.
+pub(super) fn request(check: &Check, known: &Known) -> String {
+    let mut text = format!("request: {} {}", check.method, known.scrub_all(&check.path));
     for (name, value) in &check.headers {
-        let lower = name.to_ascii_lowercase();
-        let secret = ["authorization", "cookie", "key", "token", "secret"].iter().any(|word| lower.contains(word));
-        let value = if secret { "(hidden)" } else { value };
+        let value = if identifies(name) { mask::HIDDEN.to_owned() } else { known.scrub_all(value) };
         text.push_str(&format!("\n  {name}: {value}"));
     }
     if let Some(body) = &check.body {
-        let start: String = body.chars().take(SHOWN).collect();
-        text.push_str(&format!("\n  {}", start.replace('\n', "\n  ")));
+        text.push_str(&format!("\n  {}", beginning(body, known)));
     }
     text
+}
+
+fn identifies(header: &str) -> bool {
+    mask::is_credential(header) || header.eq_ignore_ascii_case("cookie")
+}
+
+/// The beginning of a body. What is secret goes first: half of it would be too much.
+fn beginning(body: &str, known: &Known) -> String {
+    let text = known.scrub_all(body.trim());
+    let count = text.chars().count();
+    let start: String = text.chars().take(SHOWN).collect();
+    let more = if count > SHOWN { format!("\n... and {} characters more", count - SHOWN) } else { String::new() };
+    format!("{start}{more}").replace('\n', "\n  ")
 }

@@ -6,24 +6,26 @@ use std::{
 };
 
 use http::{Method, Request, Uri};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::{
-    client::legacy::{Client as HttpClient, connect::HttpConnector},
-    rt::TokioExecutor,
-};
-use kube::Client;
+use http_body_util::Full;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::{Api, Client, api::ListParams};
+use serde_json::{Value, json};
 
 use crate::{
-    config::{Check, Environment},
+    config::{Check, Unit},
     error::{Error, Kind, Result},
+    plan::{mask::Known, request},
+    rollout,
     ui::Step,
 };
 
 mod address;
 mod answer;
+mod route;
 
 pub use address::base_url;
 use answer::{Answer, Mismatch};
+use route::Route;
 
 /// The longest that one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -33,9 +35,6 @@ const PAUSES: [u64; 5] = [50, 100, 200, 500, 1000];
 
 /// How often an answer that is plainly wrong is asked for again, before it is believed.
 const BELIEVED: usize = 3;
-
-/// No check looks at more of an answer.
-const BODY_LIMIT: usize = 1 << 20;
 
 /// The checks that passed.
 #[derive(Debug, Clone)]
@@ -72,50 +71,70 @@ impl fmt::Display for Verified {
     }
 }
 
-/// Finds the service's address in the cluster and runs every check against it.
+/// Finds the way to the service and runs every check against it. Redirects are answers like others: none is followed.
 ///
 /// # Errors
-/// The service has no address, or a check does not pass before its timeout.
-pub async fn verify(client: &Client, environment: &Environment, step: &Step) -> Result<Verified> {
-    let url = base_url(client, environment).await?;
-    check(&url, environment, step).await
-}
-
-/// Runs every check against this address, `http://host:port`.
-///
-/// # Errors
-/// A check does not pass before its timeout.
-pub async fn check(url: &str, environment: &Environment, step: &Step) -> Result<Verified> {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(ATTEMPT));
-    // A connection for each request: a kept one would always meet the same pod.
-    let http = HttpClient::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-    let mut checks = Vec::new();
-    for (index, check) in environment.verify.iter().enumerate() {
-        step.update(format!("{}, {index} of {} checks passed", check.name, environment.verify.len()));
-        let hint = format!("cargo xtask logs --env {}", environment.name);
-        checks.push(pass(&http, url, check).await.map_err(|error| error.hint(hint))?);
+/// There is no way to the service, or a check does not pass before its timeout.
+pub async fn verify(client: &Client, unit: Unit<'_>, step: &Step) -> Result<Verified> {
+    if unit.service.verify.is_empty() {
+        // Nothing is asked of it, so it need not be reachable.
+        let url = base_url(client, unit).await.unwrap_or_else(|_| "no address from outside".to_owned());
+        return Ok(Verified { url, checks: Vec::new() });
     }
-    Ok(Verified { url: url.to_owned(), checks })
+    let route = address::find(client, unit).await?;
+    through(&route, unit, async || given(client, unit).await, step).await
 }
 
-type Http = HttpClient<HttpConnector, Full<bytes::Bytes>>;
+/// Runs every check. What the service knows and must not say is asked for when one fails.
+async fn through(route: &Route, unit: Unit<'_>, given: impl AsyncFn() -> Known, step: &Step) -> Result<Verified> {
+    let mut checks = Vec::new();
+    for (index, check) in unit.service.verify.iter().enumerate() {
+        step.update(format!("{}, {index} of {} checks passed", check.name, unit.service.verify.len()));
+        match pass(route, check).await? {
+            Ok(passed) => checks.push(passed),
+            Err(failure) => {
+                let mut known = given().await;
+                answer::remember(check, &mut known);
+                let hint = format!("cargo xtask logs --env {}", unit.environment.name);
+                return Err(failure.explain(route, check, &known).hint(hint));
+            }
+        }
+    }
+    Ok(Verified { url: route.url().to_owned(), checks })
+}
+
+/// The secret values that the pods behind the Service were given. Its answer may repeat them.
+async fn given(client: &Client, unit: Unit<'_>) -> Known {
+    let namespace = &unit.service.namespace;
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let service = request::retry(|| services.get_opt(&unit.service.name)).await.ok().flatten();
+    let selector = service.and_then(|service| service.spec?.selector).unwrap_or_default();
+    if selector.is_empty() {
+        return Known::default();
+    }
+    let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let params = ListParams::default().labels(&labels.join(","));
+    let found = request::retry(|| pods.list(&params)).await.map(|list| list.items).unwrap_or_default();
+    let specs: Vec<Value> = found.into_iter().map(|pod| json!(pod.spec)).collect();
+    rollout::given(client, namespace, &specs.iter().collect::<Vec<_>>()).await
+}
 
 /// Sends a check's request until the answer is right, it has been plainly wrong a few times, or the time is over.
-async fn pass(http: &Http, url: &str, check: &Check) -> Result<Passed> {
+async fn pass(route: &Route, check: &Check) -> Result<Result<Passed, Failure>> {
     let deadline = Instant::now() + check.timeout;
-    let target = format!("{}{}", url.trim_end_matches('/'), check.path);
+    let target = format!("{}{}", route.url(), check.path);
     let mut pauses = PAUSES.iter().copied().map(Duration::from_millis);
     let mut wrong = 0;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let began = Instant::now();
-        let failure = match attempt(http, &target, check, left.min(ATTEMPT)).await? {
+        let failure = match attempt(route, &target, check, left.min(ATTEMPT)).await? {
             Ok(answer) => match answer.mismatch(check) {
                 None => {
                     let request = format!("{} {}", check.method, check.path);
                     let took = began.elapsed();
-                    return Ok(Passed { name: check.name.clone(), request, status: answer.status, took });
+                    return Ok(Ok(Passed { name: check.name.clone(), request, status: answer.status, took }));
                 }
                 Some(mismatch) => {
                     wrong += usize::from(!answer.is_transient());
@@ -126,7 +145,7 @@ async fn pass(http: &Http, url: &str, check: &Check) -> Result<Passed> {
         };
         let pause = pauses.next().unwrap_or(Duration::from_secs(1));
         if wrong >= BELIEVED || Instant::now() + pause >= deadline {
-            return Err(failure.explain(&target, check));
+            return Ok(Err(failure));
         }
         tokio::time::sleep(pause).await;
     }
@@ -139,23 +158,27 @@ enum Failure {
 }
 
 impl Failure {
-    fn explain(self, target: &str, check: &Check) -> Error {
-        let doing = format!("check `{}`: {} {target}", check.name, check.method);
+    fn explain(self, route: &Route, check: &Check, known: &Known) -> Error {
+        let way = if route.is_forwarded() { " through a port-forward" } else { "" };
+        let target = format!("{}{}", route.url(), known.scrub_all(&check.path));
+        let doing = format!("check `{}`: {} {target}{way}", check.name, check.method);
         match self {
             Self::Unanswered(why) => {
                 let seconds = check.timeout.as_secs_f64();
                 Error::new(Kind::TimedOut, format!("{doing} was not answered in {seconds} s")).cause(why)
             }
             Self::Wrong(answer, mismatch) => {
-                let error = Error::failed(format!("{doing} {}", mismatch.sentence)).cause(answer::request(check));
-                error.cause(format!("expected: {}", mismatch.expected)).cause(format!("answer: {}", answer.shown()))
+                let error =
+                    Error::failed(format!("{doing} {}", mismatch.sentence)).cause(answer::request(check, known));
+                let error = error.cause(format!("expected: {}", known.scrub_values(&mismatch.expected)));
+                error.cause(format!("answer: {}", answer.shown(known)))
             }
         }
     }
 }
 
 /// One request; the inner result says why there was no answer.
-async fn attempt(http: &Http, target: &str, check: &Check, limit: Duration) -> Result<Result<Answer, String>> {
+async fn attempt(route: &Route, target: &str, check: &Check, limit: Duration) -> Result<Result<Answer, String>> {
     let wrong = |error: &dyn std::error::Error| {
         Error::usage(format!("check `{}`: {} {target} is no HTTP request", check.name, check.method)).source(error)
     };
@@ -167,25 +190,9 @@ async fn attempt(http: &Http, target: &str, check: &Check, limit: Duration) -> R
     }
     let body = Full::from(check.body.clone().unwrap_or_default());
     let request = request.body(body).map_err(|error| wrong(&error))?;
-    let exchange = async {
-        let response = http.request(request).await.map_err(|error| chain(&error))?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await.map_err(|error| error.to_string())?;
-        Ok(Answer { status, body: body.to_bytes() })
-    };
     let seconds = limit.as_secs_f64();
-    Ok(tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(format!("no answer in {seconds:.1} s"))))
-}
-
-/// An error and what is behind it: the outermost says only `client error (Connect)`.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
+    let answer = tokio::time::timeout(limit, route.send(request)).await;
+    Ok(answer.unwrap_or_else(|_| Err(format!("no answer in {seconds:.1} s"))))
 }
 
 #[cfg(test)]

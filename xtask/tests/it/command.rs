@@ -40,10 +40,39 @@ impl Repository {
         for directory in ["infra-config", "manifests"] {
             copy(&workspace.join(directory), &repository.root.join(directory));
         }
-        repository.git(&["init", "--quiet"]);
-        repository.git(&["add", "--all"]);
-        repository.git(&["commit", "--quiet", "--message", "A commit"]);
+        repository.commit();
         repository
+    }
+
+    /// All that this repository has under version control, or will have, with a commit of its own. What the service is
+    /// compiled to is shared by all such clones.
+    pub(crate) fn clone_of_the_workspace() -> Self {
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let repository = Self::new(&[]);
+        let files = Command::new("git")
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .current_dir(&ours)
+            .output()
+            .expect("list the repository's files");
+        for file in String::from_utf8(files.stdout).expect("paths are UTF-8").split_terminator('\0') {
+            let (from, to) = (ours.join(file), repository.root.join(file));
+            if from.is_file() {
+                fs::create_dir_all(to.parent().expect("a file lies in a directory")).expect("create a directory");
+                fs::copy(&from, &to).expect("copy a file");
+            }
+        }
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clones-target");
+        fs::create_dir_all(&target).expect("create a directory");
+        std::os::unix::fs::symlink(target, repository.root.join("target")).expect("link the directory");
+        repository.commit();
+        repository
+    }
+
+    /// All that is there in a first commit.
+    pub(crate) fn commit(&self) {
+        self.git(&["init", "--quiet"]);
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", "A commit"]);
     }
 
     /// Runs git here, as nobody in particular.
@@ -69,7 +98,7 @@ impl Repository {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(arguments).current_dir(&self.root);
-        for variable in ["DOCKER_HOST", "NO_COLOR", "GITHUB_ACTIONS"] {
+        for variable in ["DOCKER_HOST", "KUBECONFIG", "NO_COLOR", "GITHUB_ACTIONS"] {
             command.env_remove(variable);
         }
         command
@@ -78,6 +107,18 @@ impl Repository {
     /// Runs the binary with these arguments.
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         Run::of(&mut self.command(arguments))
+    }
+}
+
+/// Removes the images that are named so, whatever their tag; `*` stands for a part of a name.
+pub(crate) fn remove_images(references: &[&str]) {
+    let mut list = Command::new("docker");
+    list.args(["images", "--quiet"]);
+    references.iter().for_each(|reference| drop(list.arg("--filter").arg(format!("reference={reference}"))));
+    let images = list.output().expect("run docker").stdout;
+    for image in String::from_utf8(images).expect("ids are ASCII").lines() {
+        // Two names of one image are two lines.
+        let _ = Command::new("docker").args(["rmi", "--force", image]).output();
     }
 }
 

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use xtask::{
     apply::{self, Applied},
     cluster,
-    config::{self, Environment},
+    config::{self, Environment, Unit},
     error::{Error, Kind},
     manifests::{self, Object},
-    plan::{self, Plan},
+    plan::{self, Options, Plan},
     rollout,
     ui::Step,
 };
@@ -22,7 +22,8 @@ use xtask::{
 use crate::command::Repository;
 
 /// An image that nobody has.
-const IMAGE: &str = "127.0.0.1:9/app@sha256:1111111111111111111111111111111111111111111111111111111111111111";
+pub(crate) const IMAGE: &str =
+    "127.0.0.1:9/app@sha256:1111111111111111111111111111111111111111111111111111111111111111";
 const OTHER: &str = "127.0.0.1:9/app@sha256:2222222222222222222222222222222222222222222222222222222222222222";
 
 /// A local environment with this repository's own manifests; gone at the end of the test.
@@ -45,6 +46,10 @@ impl Local {
         Self { repository, environment, client }
     }
 
+    pub(crate) fn unit(&self) -> Unit<'_> {
+        self.environment.unit(None).expect("it has one service")
+    }
+
     pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
         let path = self.repository.root.join(file);
         let text = fs::read_to_string(&path).expect("the manifest is there");
@@ -54,15 +59,15 @@ impl Local {
 
     pub(crate) fn render(&self, image: &str) -> Vec<Object> {
         let image = image.parse().expect("it has a digest");
-        manifests::render(&self.environment, Some(&image)).expect("the manifests are right")
+        manifests::render(self.unit(), Some(&image)).expect("the manifests are right")
     }
 
-    async fn plan(&self, image: &str) -> Result<Plan, Error> {
-        self.plan_with(image, false).await
+    pub(crate) async fn plan(&self, image: &str) -> Result<Plan, Error> {
+        self.plan_with(image, &Options::default()).await
     }
 
-    async fn plan_with(&self, image: &str, force: bool) -> Result<Plan, Error> {
-        plan::plan(&self.client, &self.environment, &self.render(image), force, &Step::silent()).await
+    pub(crate) async fn plan_with(&self, image: &str, options: &Options) -> Result<Plan, Error> {
+        plan::plan(&self.client, self.unit(), &self.render(image), options, &Step::silent()).await
     }
 
     pub(crate) async fn apply(&self, image: &str) -> Applied {
@@ -72,11 +77,11 @@ impl Local {
 
     async fn rollout(&self) -> Error {
         let objects: Vec<_> = self.render(IMAGE).iter().map(Object::reference).collect();
-        let done = rollout::wait(&self.client, &self.environment, &objects, &Step::silent()).await;
+        let done = rollout::wait(&self.client, self.unit(), &objects, &Step::silent()).await;
         done.expect_err("the rollout cannot succeed")
     }
 
-    fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+    pub(crate) fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         if kind == "Namespace" {
             return Api::all_with(self.client.clone(), &resource);
@@ -84,14 +89,20 @@ impl Local {
         Api::namespaced_with(self.client.clone(), "app", &resource)
     }
 
-    async fn patch_as(&self, manager: &str, api: Api<DynamicObject>, object: Value) {
+    /// The service's Deployment, as the API server has it.
+    pub(crate) async fn deployment(&self) -> Value {
+        let live = self.api("apps", "v1", "Deployment").get("app").await.expect("it is there");
+        serde_json::to_value(live).expect("an object is JSON")
+    }
+
+    pub(crate) async fn patch_as(&self, manager: &str, api: Api<DynamicObject>, object: Value) {
         let params = PatchParams { force: true, ..PatchParams::apply(manager) };
         let name = object["metadata"]["name"].as_str().expect("a name").to_owned();
         api.patch(&name, &params, &Patch::Apply(&object)).await.expect("the other manager may do that");
     }
 
-    async fn destroy(&self) -> Vec<String> {
-        let deleted = apply::destroy(&self.client, &self.environment, Duration::from_secs(60), &Step::silent()).await;
+    pub(crate) async fn destroy(&self) -> Vec<String> {
+        let deleted = apply::destroy(&self.client, self.unit(), Duration::from_secs(60), &Step::silent()).await;
         deleted.expect("everything goes").objects.iter().map(ToString::to_string).collect()
     }
 }
@@ -105,7 +116,7 @@ impl Drop for Local {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("create the directory");
     for entry in fs::read_dir(from).expect("the directory is there") {
         let entry = entry.expect("an entry").path();
@@ -178,10 +189,11 @@ async fn a_field_of_another_manager_is_named_and_taken_only_by_force() {
     let line = "manifests/base/deployment.yaml:10:3: .spec.progressDeadlineSeconds belongs to somebody";
     assert_eq!(error.causes, [line]);
     let hint = "leave it to somebody by taking it out of the manifest, or take it over: cargo xtask deploy \
-                --force-conflicts";
+                --take-ownership";
     assert_eq!((error.hint.as_deref(), error.places[0].line), (Some(hint), 10));
 
-    let plan = local.plan_with(IMAGE, true).await.expect("force takes it");
+    let plan =
+        local.plan_with(IMAGE, &Options { take_ownership: true, ..Options::default() }).await.expect("force takes it");
     assert_eq!(plan.lines(), ["~ Deployment app/app   spec.progressDeadlineSeconds: 300 -> 120"]);
     apply::apply(&local.client, &plan, &Step::silent()).await.expect("force takes it");
     assert!(local.plan(IMAGE).await.expect("the plan can be made").is_empty());
@@ -257,6 +269,12 @@ async fn an_image_that_does_not_exist_fails_the_rollout_early() {
     assert_eq!(error.kind, Kind::Failed, "it fails before the deadline: {error:?}");
     assert!(error.causes.iter().any(|cause| cause.starts_with("its events:\n  ")), "{error:?}");
     assert_eq!(error.causes.last().map(String::as_str), Some("no old pod serves"));
-    let hint = "correct the image in the manifests, or push it: cargo xtask deploy --env local";
-    assert_eq!(error.hint.as_deref(), Some(hint));
+    // Nobody listens at its registry.
+    let hint = error.hint.as_deref().unwrap_or_default();
+    assert!(
+        hint.starts_with("can the nodes reach the registry? kubectl describe pod --namespace app app-"),
+        "{error:?}"
+    );
+    let diagnosis = error.diagnosis.expect("it is diagnosed");
+    assert_eq!((diagnosis.cause, diagnosis.container.as_deref()), (rollout::Cause::ImagePull, Some("app")));
 }

@@ -53,9 +53,10 @@ fn first_deploy_answers(clone: &Clone) {
 fn second_deploy_changes_nothing(clone: &Clone) {
     let before = clone.pods();
     let run = clone.deploys();
-    for stage in ["build", "push", "apply"] {
+    for stage in ["build", "push", "plan"] {
         assert!(run.stderr.contains(&format!(" same     {stage}")), "{stage} is not unchanged:\n{}", run.stderr);
     }
+    assert!(run.stderr.contains("release 1 stands, nothing changed"), "{}", run.stderr);
     assert_eq!(clone.pods(), before);
 }
 
@@ -76,14 +77,22 @@ fn an_update_loses_no_request(clone: &Clone) {
 
 fn a_crash_at_start_is_diagnosed(clone: &Clone) {
     let patch = "      - op: add\n        path: /spec/template/spec/containers/0/env\n        value: [{name: PORT, value: eighty}]\n";
-    clone.broken(patch, 1, &["CrashLoopBackOff", "exits with code 78", "eighty", "3 old pods still serve", "hint: "]);
+    let words = [
+        "CrashLoopBackOff",
+        "exits with code 78",
+        "eighty",
+        "3 old pods still serve",
+        "rolled back to release",
+        "hint: ",
+    ];
+    clone.broken(patch, 4, &words);
 }
 
 fn bad_configuration_is_diagnosed(clone: &Clone) {
     let patch = "      - op: add\n        path: /spec/template/spec/containers/0/envFrom\n        value: [{configMapRef: {name: absent}}]\n";
     clone.broken(
         patch,
-        1,
+        4,
         &["CreateContainerConfigError", "configmap \"absent\" not found", "3 old pods still serve", "hint: "],
     );
 }
@@ -92,6 +101,7 @@ fn a_missing_image_is_diagnosed(clone: &Clone) {
     let patch = "      - op: add\n        path: /spec/template/spec/initContainers\n        value:\n          \
         - name: setup\n            image: 127.0.0.1:1/absent:1\n            \
         securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}\n";
+    // What failed stays if that is wished, until it is corrected.
     clone.broken(patch, 1, &["127.0.0.1:1/absent:1", "ImagePull", "3 old pods still serve", "hint: "]);
 }
 
@@ -156,28 +166,7 @@ fn destroy_and_down_leave_nothing(clone: &Clone) {
 
 impl Clone {
     fn new() -> Self {
-        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let repository = Repository::new(&[]);
-        let files = Command::new("git")
-            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-            .current_dir(&ours)
-            .output()
-            .expect("list the repository's files");
-        for file in String::from_utf8(files.stdout).expect("paths are UTF-8").split_terminator('\0') {
-            let (from, to) = (ours.join(file), repository.root.join(file));
-            if from.is_file() {
-                fs::create_dir_all(to.parent().expect("a file lies in a directory")).expect("create a directory");
-                fs::copy(&from, &to).expect("copy a file");
-            }
-        }
-        for arguments in [
-            &["init", "--quiet"] as &[&str],
-            &["add", "--all"],
-            &["-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "all of it"],
-        ] {
-            let status = Command::new("git").args(arguments).current_dir(&repository.root).status().expect("run git");
-            assert!(status.success(), "git {arguments:?}");
-        }
+        let repository = Repository::clone_of_the_workspace();
         // The port is free now; nobody else on this machine is told of it.
         let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("find a free port");
         let clone = Self { repository, address };
@@ -216,9 +205,10 @@ impl Clone {
         let before = self.pods();
         self.patch_deployment(operations);
         let configuration = fs::read_to_string(self.repository.root.join(CONFIGURATION)).expect("read local.yaml");
-        if code == 70 {
-            self.repository.write(CONFIGURATION, &format!("rollout: {{timeout: 8s}}\n{configuration}"));
-        }
+        let timeout = if code == 70 { "8s" } else { "5m" };
+        let on_failure = if code == 4 { "rollback" } else { "keep" };
+        let rollout = format!("rollout: {{timeout: {timeout}, on_failure: {on_failure}}}\n");
+        self.repository.write(CONFIGURATION, &format!("{rollout}{configuration}"));
         let mut run = None;
         let report = self.load_during(|| run = Some(self.repository.run(&["deploy"])));
         let run = run.expect("the deploy ran");

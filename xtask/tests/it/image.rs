@@ -15,9 +15,12 @@ use bollard::{
 use futures::TryStreamExt as _;
 use serde_json::Value;
 use xtask::{
-    config::{Builder, Cluster, Environment, Image, Registry, Rollout, Service},
+    config::{Builder, Cluster, Environment, Image, OnFailure, Registry, Release, Rollout, Service, State},
     error::{Error, Kind},
-    image::{self, Built, engine},
+    image::{
+        self, Built, engine,
+        reference::{Pinned, Reference},
+    },
     registry,
     ui::Step,
 };
@@ -77,13 +80,23 @@ impl Project {
             name: "local".to_owned(),
             file: self.root.join("infra-config/local.yaml"),
             root: self.root.clone(),
-            service: Service { name: self.name.clone(), namespace: "app".to_owned() },
-            image: Image { package: "hello".to_owned(), builder },
+            services: vec![Service {
+                name: self.name.clone(),
+                namespace: "app".to_owned(),
+                image: Image { package: "hello".to_owned(), profile: "release".to_owned(), builder },
+                manifests: self.root.join("manifests"),
+                verify: Vec::new(),
+                needs: Vec::new(),
+                address: Default::default(),
+                secrets: Vec::new(),
+            }],
             registry: Registry::Local,
             cluster: Cluster::Local,
-            manifests: self.root.join("manifests"),
-            rollout: Rollout { timeout: Duration::from_secs(60) },
-            verify: Vec::new(),
+            rollout: Rollout { timeout: Duration::from_secs(60), on_failure: OnFailure::Keep },
+            release: Release { namespace: "slipway".to_owned(), keep: 10, consent: false },
+            state: State::Cluster,
+            aws: None,
+            uploads: None,
         }
     }
 
@@ -93,7 +106,7 @@ impl Project {
 
     async fn build_with(&self, environment: &Environment) -> Result<Built, Error> {
         let source = image::source::inspect(&self.root).await?;
-        image::build(&self.docker, environment, &source, &Step::silent()).await
+        image::build(&self.docker, environment.unit(None)?, &source, &Step::silent()).await
     }
 
     fn xtask(&self, arguments: &[&str]) -> Run {
@@ -259,7 +272,7 @@ async fn unchanged_input_builds_nothing() {
     assert_eq!(output("docker", &["run", "--rm", "--network=none", &changed.name()]), "other\n");
 
     // A half-written record costs a build and nothing else.
-    let record = project.root.join(".slipway/image-hello.json");
+    let record = project.root.join(format!(".slipway/image-{}.json", project.name));
     let text = std::fs::read_to_string(&record).unwrap();
     std::fs::write(&record, &text[..text.len() / 2]).unwrap();
     assert_eq!(project.build().await.unwrap().id, changed.id);
@@ -279,7 +292,7 @@ async fn a_build_that_fails_shows_the_end_of_its_output() {
     assert!(std::fs::read_to_string(log).unwrap().contains("error[E0308]"));
 
     let mut environment = project.environment(Builder::Host);
-    environment.image.package = "helo".to_owned();
+    environment.services[0].image.package = "helo".to_owned();
     let error = project.build_with(&environment).await.unwrap_err();
     assert_eq!(
         (error.kind, error.message.as_str()),
@@ -297,6 +310,34 @@ async fn a_folder_without_git_is_told_what_to_do() {
     assert_eq!(error.hint.as_deref(), Some("versions are named after commits: git init && git add . && git commit"));
 }
 
+fn pinned(pushed: &registry::Pushed) -> &Pinned {
+    match &pushed.image {
+        Reference::Pinned(pinned) => pinned,
+        Reference::Unpushed(image) => panic!("{image} was not pushed"),
+    }
+}
+
+/// Where there is no registry, the name says what the image is, and stays when the next one comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_registry_the_engine_keeps_the_image_by_its_id() {
+    let project = Project::new().await;
+    let built = project.build().await.unwrap();
+    let push = async |built: &Built| {
+        registry::push(&project.docker, &registry::Registry::None, built, &Step::silent()).await.unwrap()
+    };
+    let first = push(&built).await;
+    let name = first.image.to_string();
+    assert_eq!(name, format!("{}:id-{}", project.name, built.id.as_str().strip_prefix("sha256:").unwrap()));
+    assert_eq!(name.parse::<Reference>().unwrap(), first.image);
+    assert_eq!((first.sent, push(&built).await.sent), (1, 0));
+
+    project.write("src/main.rs", &MAIN.replace("hello", "other"));
+    let next = push(&project.build().await.unwrap()).await;
+    assert_ne!(next.image, first.image);
+    assert_eq!(output("docker", &["run", "--rm", "--network=none", &name]), "hello\n");
+    output("docker", &["rmi", "--force", &name, &next.image.to_string()]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_push_the_digest_is_what_every_client_sees() {
     let project = Project::new().await;
@@ -309,7 +350,7 @@ async fn after_the_push_the_digest_is_what_every_client_sees() {
 
     let pushed = push(&built).await;
     assert_eq!((pushed.sent, pushed.existing), (2, 0));
-    assert_eq!(pushed.image.repository.to_string(), format!("{address}/{}", project.name));
+    assert_eq!(pinned(&pushed).repository.to_string(), format!("{address}/{}", project.name));
     let again = push(&built).await;
     assert_eq!(again, registry::Pushed { sent: 0, existing: 2, ..pushed.clone() });
 
@@ -321,13 +362,13 @@ async fn after_the_push_the_digest_is_what_every_client_sees() {
     let by_tag = format!("docker://{address}/{}:{}", project.name, built.tag);
     let inspected: Value =
         serde_json::from_str(&output("skopeo", &["inspect", "--tls-verify=false", &by_tag])).unwrap();
-    assert_eq!(inspected["Digest"], pushed.image.digest.as_str());
+    assert_eq!(inspected["Digest"], pinned(&pushed).digest.as_str());
 
     // Another program: the layer below it is there already.
     project.write("src/main.rs", &MAIN.replace("hello", "other"));
     let next = push(&project.build().await.unwrap()).await;
     assert_eq!((next.sent, next.existing), (1, 1));
-    assert_ne!(next.image.digest, pushed.image.digest);
+    assert_ne!(pinned(&next).digest, pinned(&pushed).digest);
 
     project.remove_images().await;
     let name = pushed.image.to_string();

@@ -80,8 +80,8 @@ fn everything_that_is_wrong_is_said_at_once() {
                port {port} is taken by process {} ({})\n    \
                  hint: end that process, or change the port of the Service in the manifests\n  \
                Docker does not answer at tcp://127.0.0.1:1\n    \
-                 only unix:// addresses are supported\n    \
-                 hint: unset DOCKER_HOST, or name a unix socket\n",
+                 Connection refused (os error 111)\n    \
+                 hint: start it, or unset DOCKER_HOST to use the machine's own\n",
             "",
             std::process::id(),
             name_of_this_process()

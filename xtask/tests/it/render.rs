@@ -24,7 +24,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
 
-fn documents(text: &str) -> Vec<Value> {
+pub(crate) fn documents(text: &str) -> Vec<Value> {
     let documents = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
     documents.collect::<Result<_, _>>().expect("what is rendered is YAML")
 }
@@ -32,11 +32,11 @@ fn documents(text: &str) -> Vec<Value> {
 fn rendered(directory: &Path) -> Vec<Value> {
     let objects = render_directory(&root(), directory).expect("the tree renders");
     // Through the text, so that what is compared is what a person gets.
-    documents(&to_yaml(&objects).expect("objects are YAML"))
+    documents(&to_yaml(&objects))
 }
 
 #[track_caller]
-fn same(what: &Path, ours: &[Value], theirs: &[Value]) {
+pub(crate) fn same(what: &Path, ours: &[Value], theirs: &[Value]) {
     let identity = |object: &Value| format!("{} {}", object["kind"], object["metadata"]["name"]);
     let names = |objects: &[Value]| objects.iter().map(identity).collect::<Vec<_>>();
     assert_eq!(names(ours), names(theirs), "{}: other objects, or another order", what.display());

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 use xtask::{
-    config::Check,
+    config::{Check, Through},
     error::{Error, Kind},
     manifests::Object,
     rollout,
@@ -28,6 +28,15 @@ fn main() {
         eprintln!("configuration: MODE must be serve, got \"crash\"");
         exit(78);
     }
+    if mode == "done" {
+        exit(0);
+    }
+    if mode == "eat" {
+        let mut eaten = Vec::new();
+        loop {
+            eaten.push(vec![1u8; 1 << 20]);
+        }
+    }
     for stream in TcpListener::bind("0.0.0.0:8080").unwrap().incoming() {
         let mut stream = stream.unwrap();
         let mut request = [0; 1024];
@@ -40,7 +49,7 @@ fn main() {
 "#;
 
 /// Builds the service and pushes it to the environment's registry; returns the reference by digest.
-fn push(local: &Local) -> String {
+pub(crate) fn push(local: &Local) -> String {
     let folder = local.repository.root.join("service");
     fs::create_dir_all(&folder).expect("create the folder");
     fs::write(folder.join("main.rs"), SERVICE).expect("write the source");
@@ -63,7 +72,7 @@ fn push(local: &Local) -> String {
 }
 
 /// What the pods' image leaves in Docker, removed once no container needs it.
-struct Pulled(String);
+pub(crate) struct Pulled(pub(crate) String);
 
 impl Drop for Pulled {
     fn drop(&mut self) {
@@ -80,13 +89,18 @@ fn output(command: &mut Command) -> String {
 
 async fn wait(local: &Local, image: &str) -> Result<String, Error> {
     let objects: Vec<_> = local.render(image).iter().map(Object::reference).collect();
-    rollout::wait(&local.client, &local.environment, &objects, &Step::silent()).await
+    rollout::wait(&local.client, local.unit(), &objects, &Step::silent()).await
 }
 
 /// What the service answers through its load balancer.
 async fn served(local: &Local) -> Result<verify::Verified, Error> {
+    served_through(local, Through::Auto).await
+}
+
+async fn served_through(local: &Local, through: Through) -> Result<verify::Verified, Error> {
     let mut environment = local.environment.clone();
-    environment.verify = vec![Check {
+    environment.services[0].address.through = through;
+    environment.services[0].verify = vec![Check {
         name: "answers".into(),
         method: "GET".into(),
         path: "/".into(),
@@ -97,7 +111,7 @@ async fn served(local: &Local) -> Result<verify::Verified, Error> {
         contains: Some(" serve".into()),
         timeout: Duration::from_secs(5),
     }];
-    verify::verify(&local.client, &environment, &Step::silent()).await
+    verify::verify(&local.client, environment.unit(None)?, &Step::silent()).await
 }
 
 #[track_caller]
@@ -132,6 +146,11 @@ async fn broken_versions_are_diagnosed_and_the_old_one_serves_on() {
     assert_eq!(wait(&local, &image).await.expect("it starts"), "3 of 3 pods new and available");
     let verified = served(&local).await.expect("it answers");
     assert_eq!(verified.url, format!("http://127.0.0.1:{port}"));
+
+    let forwarded = served_through(&local, Through::PortForward).await.expect("it answers through the API server");
+    assert_eq!(forwarded.url, format!("http://app.app:{port}"));
+    let missing = served_through(&local, Through::Ingress).await.expect_err("there is no Ingress");
+    assert_eq!(missing.causes, ["no Ingress leads to it"]);
 
     // It was ready before anybody waited: nothing is waited for a second time.
     let began = Instant::now();

@@ -70,7 +70,10 @@ fn a_plan_starts_nothing() {
     let run = repository.run(&["plan"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(run.stderr.starts_with(" changed  plan       a cluster and 8 objects created "), "{}", run.stderr);
-    assert!(run.stdout.starts_with("+ Namespace app\n") && run.stdout.lines().count() == 8, "{}", run.stdout);
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert!(lines[0].starts_with("image    not built yet for "), "{}", run.stdout);
+    assert_eq!((lines[1], lines.len()), ("release  1; none before it succeeded", 10));
+    assert!(lines[2].starts_with("+ Namespace  "), "{}", run.stdout);
     assert!(!repository.root.join(".slipway").exists(), "it only looks");
 
     // A stopped environment holds something, so nothing can be said.

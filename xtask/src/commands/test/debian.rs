@@ -4,20 +4,29 @@ use std::path::Path;
 
 use tokio::process::Command;
 
-use super::run_quietly;
 use crate::{
     config::variables,
     error::{Error, Result},
+    programs::run_quietly,
     ui::{Done, Outcome, Step},
 };
 
 /// A program and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("skopeo", "skopeo"),
     ("docker-registry", "docker-registry"),
     ("busybox", "busybox-static"),
+    ("mariadb", "mariadb-client-core"),
+    // Its servers without the service, which would start one.
+    ("mariadb-install-db", "mariadb-server-core"),
+    ("docker-compose", "docker-compose"),
+    ("promtool", "prometheus"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
     ("python3", "python3-venv"),
     ("git", "git"),
+    ("curl", "curl"),
+    ("redis-server", "redis-server"),
 ];
 
 /// Installs those that are missing.
@@ -68,6 +77,7 @@ async fn apt(arguments: &[&str]) -> Result<()> {
         command.arg("-n").args(arguments);
         command
     };
-    command.env("DEBIAN_FRONTEND", "noninteractive");
+    // A package of a server would start it, on every address of this machine; in runlevel 1 none starts.
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
     run_quietly(&mut command, &arguments.join(" ")).await
 }

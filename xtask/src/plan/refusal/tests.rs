@@ -50,3 +50,48 @@ fn a_near_field_is_found_in_the_clusters_description() {
     assert_eq!(suggestion("spec.containers[0].nonsense"), None);
     assert_eq!(suggestion("made.up.path"), None);
 }
+
+/// Every update that a real API server refused as invalid, in the recordings: which of them were about changing what
+/// cannot be changed.
+#[test]
+fn what_cannot_be_changed_is_told_from_what_is_wrong() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../localkube/tests/golden/recordings");
+    let (mut worded, mut possible, mut others) = (Vec::new(), Vec::new(), 0);
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).expect("the recordings").map(|file| file.expect("one").path()).collect();
+    files.sort();
+    for line in files
+        .iter()
+        .flat_map(|file| std::fs::read_to_string(file).expect("text").lines().map(str::to_owned).collect::<Vec<_>>())
+    {
+        let recorded: Value = serde_json::from_str(&line).expect("JSON");
+        let request = recorded["step"]["request"].as_str().unwrap_or_default();
+        if recorded["answer"]["status"] != 422 || !(request.starts_with("PUT") || request.starts_with("PATCH")) {
+            continue;
+        }
+        let status: Status = serde_json::from_value(recorded["answer"]["body"].clone()).expect("a status");
+        let error = kube::Error::Api(Box::new(status));
+        let name = recorded["step"]["name"].as_str().expect("a name").to_owned();
+        match (is_immutable(&error), may_be_immutable(&error)) {
+            (true, _) => worded.push(name),
+            (false, true) => possible.push(name),
+            (false, false) => others += 1,
+        }
+    }
+    assert_eq!(
+        worded,
+        [
+            "secret-type-immutable",
+            "service-cluster-ip-immutable",
+            "immutable-selector-put",
+            "crd-immutable-scope",
+            "role-ref-immutable"
+        ]
+    );
+    // Of these only the server knows, asked for a new object: one with a selector that does not fit its template, and one
+    // that a rule of its kind keeps from changing.
+    for name in ["immutable-selector", "cr-cel-transition"] {
+        assert!(possible.iter().any(|found| found == name), "{possible:?}");
+    }
+    assert!(others > 10, "{others}");
+}
