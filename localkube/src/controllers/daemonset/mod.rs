@@ -19,7 +19,7 @@ use super::{
     events::{Recorder, Severity},
     expectations::{self, Expectations},
     frame::{self, Deleter, key},
-    owners, pods,
+    pods,
     queue::{Key, Queue},
     replicaset,
     revisions::{self, Source},

@@ -15,11 +15,11 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    cache::{Change, Handler},
+    cache::Handler,
     context::{self, Context},
     events::{Recorder, Severity},
     expectations::{self, Expectations},
-    frame::{self, Deleter, key},
+    frame::{self, Deleter},
     owners, pods,
     queue::{Key, Queue},
 };
