@@ -36,10 +36,7 @@ pub(crate) fn own<K: Resource + 'static>(queue: &Queue<Key>) -> Handler<K> {
 }
 
 /// Queues every object that comes or changes; of one that goes, nothing is expected any more.
-pub(crate) fn own_expecting<K: Resource + 'static>(
-    queue: &Queue<Key>,
-    expectations: &Arc<Expectations>,
-) -> Handler<K> {
+pub(crate) fn own_expecting<K: Resource + 'static>(queue: &Queue<Key>, expectations: &Arc<Expectations>) -> Handler<K> {
     let (queue, expectations) = (queue.clone(), expectations.clone());
     Box::new(move |change| match change {
         Change::Applied { new, .. } => queue.add(key(&**new)),
@@ -49,11 +46,7 @@ pub(crate) fn own_expecting<K: Resource + 'static>(
 }
 
 /// Queues the controller of that kind whose pod comes, changes or goes, and notes what was expected of it.
-pub(crate) fn expected_pods(
-    kind: &'static str,
-    queue: &Queue<Key>,
-    expectations: &Arc<Expectations>,
-) -> Handler<Pod> {
+pub(crate) fn expected_pods(kind: &'static str, queue: &Queue<Key>, expectations: &Arc<Expectations>) -> Handler<Pod> {
     let (queue, expectations) = (queue.clone(), expectations.clone());
     Box::new(move |change| {
         let (pod, going) = match change {
