@@ -114,7 +114,9 @@ impl Repository {
 pub(crate) fn remove_images(references: &[&str]) {
     let mut list = Command::new("docker");
     list.args(["images", "--quiet"]);
-    references.iter().for_each(|reference| drop(list.arg("--filter").arg(format!("reference={reference}"))));
+    for reference in references {
+        list.arg("--filter").arg(format!("reference={reference}"));
+    }
     let images = list.output().expect("run docker").stdout;
     for image in String::from_utf8(images).expect("ids are ASCII").lines() {
         // Two names of one image are two lines.
