@@ -1,7 +1,7 @@
 //! Takes everything of an environment out of the cluster: what carries its id, the last applied first.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -16,7 +16,10 @@ use super::Stage;
 use crate::{
     config::Unit,
     error::{Error, Result},
-    plan::{Action, CONCURRENCY, ObjectRef, Plan, ownership, request, search},
+    plan::{
+        self, Action, CONCURRENCY, ObjectRef, Plan, ownership, request,
+        search::{self, Places},
+    },
     ui::Step,
 };
 
@@ -58,8 +61,9 @@ pub async fn prune(client: &Client, plan: &Plan, timeout: Duration, step: &Step)
 /// The API server refuses, or an object is still there at the deadline ([`crate::error::Kind::TimedOut`]).
 pub async fn destroy(client: &Client, unit: Unit<'_>, timeout: Duration, step: &Step) -> Result<Deleted> {
     step.update("looking for what is ours");
-    let namespaces = BTreeSet::from([unit.service.namespace.clone()]);
-    let found = search::ours(client, &ownership::id(unit), &namespaces, step).await?;
+    let places = Places { namespaces: BTreeSet::from([unit.service.namespace.clone()]), except: BTreeMap::default() };
+    let kinds = plan::discover(client).await?;
+    let found = search::ours(client, &kinds, &ownership::id(unit), &places, step).await?;
     let doomed = found.into_iter().map(|found| Doomed { api: found.api(client), object: found.object, uid: found.uid });
     delete_all(doomed.collect(), timeout, step).await
 }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use kube::Client;
 use localkube::kubelet::{self, Removed};
 use rustix::process::Signal;
 use serde::Deserialize;
@@ -67,12 +68,12 @@ pub fn find(root: &Path) -> Result<Option<Running>> {
     }
 }
 
-/// The environment, started if it does not run and restarted if another build of this program serves it; its pods run
-/// on meanwhile.
+/// The environment and a client for it; started if it does not run and restarted if another build of this program serves
+/// it; its pods run on meanwhile.
 ///
 /// # Errors
 /// When it does not answer within its deadline, with the end of its log.
-pub async fn ensure(root: &Path, step: &Step) -> Result<(Running, Outcome)> {
+pub async fn ensure(root: &Path, step: &Step) -> Result<(Running, Client, Outcome)> {
     let directory = directory(root);
     let _one_at_a_time = begin(&directory).await?;
     let build = process::build()?;
@@ -80,8 +81,8 @@ pub async fn ensure(root: &Path, step: &Step) -> Result<(Running, Outcome)> {
     match settled(&directory).await? {
         State::Ready(record) if fs::read_to_string(directory.join("build")).is_ok_and(|served| served == build) => {
             let running = running(&directory, record);
-            if answers(&running).await {
-                return Ok((running, Outcome::Same));
+            if let Some(client) = answers(&running).await {
+                return Ok((running, client, Outcome::Same));
             }
             step.line("the local environment does not answer: restarting it");
             stop(&directory).await?;
@@ -97,7 +98,7 @@ pub async fn ensure(root: &Path, step: &Step) -> Result<(Running, Outcome)> {
         State::Stopped => outcome = Outcome::Ok,
     }
     step.update("starting the local environment");
-    start(&directory, &build).await.map(|running| (running, outcome))
+    start(&directory, &build).await.map(|(running, client)| (running, client, outcome))
 }
 
 /// Stops the process and removes everything that it made. Says what that was, if there was anything.
@@ -189,7 +190,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-async fn start(directory: &Path, build: &str) -> Result<Running> {
+async fn start(directory: &Path, build: &str) -> Result<(Running, Client)> {
     let write = |name: &str, text: &str| {
         let path = directory.join(name);
         fs::write(&path, text).map_err(|error| Error::failed(format!("write {}", path.display())).source(&error))
@@ -209,8 +210,8 @@ async fn start(directory: &Path, build: &str) -> Result<Running> {
         // Not by the lock: looking at it takes it for a moment, and the child is about to.
         if let Some(record) = process::record(directory).filter(|record| record.pid == child.id()) {
             let running = running(directory, record);
-            if answers(&running).await {
-                return Ok(running);
+            if let Some(client) = answers(&running).await {
+                return Ok((running, client));
             }
         }
         if Instant::now() > deadline {
@@ -260,14 +261,15 @@ async fn stop(directory: &Path) -> Result<()> {
     }
 }
 
-/// Whether the API says that it is ready.
-async fn answers(running: &Running) -> bool {
+/// A client for the API, if that says that it is ready.
+async fn answers(running: &Running) -> Option<Client> {
     let ask = async {
         let client = client::from_kubeconfig(&running.kubeconfig).await.ok()?;
         let request = http::Request::get("/readyz").body(Vec::new()).ok()?;
-        client.request_text(request).await.ok()
+        client.request_text(request).await.ok()?;
+        Some(client)
     };
-    tokio::time::timeout(Duration::from_secs(5), ask).await.ok().flatten().is_some()
+    tokio::time::timeout(Duration::from_secs(5), ask).await.ok().flatten()
 }
 
 fn with_log(error: Error, directory: &Path, from: u64) -> Error {

@@ -52,8 +52,8 @@ pub enum Purpose {
 pub async fn connect(environment: &Environment, purpose: Purpose, step: &Step) -> Result<Connection> {
     match &environment.cluster {
         config::Cluster::Local => {
-            let (running, outcome) = local::ensure(&environment.root, step).await?;
-            describe("local", from_kubeconfig(&running.kubeconfig).await?, outcome).await
+            let (_, client, outcome) = local::ensure(&environment.root, step).await?;
+            describe("local", client, outcome).await
         }
         config::Cluster::Kubeconfig(kubeconfig) => reach(kubeconfig).await,
         config::Cluster::Eks(eks) => {

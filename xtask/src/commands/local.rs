@@ -28,7 +28,7 @@ pub(super) async fn run(options: Local, printer: &Printer) -> Result<()> {
 
 async fn up(root: &Path, report: Report, printer: &Printer) -> Result<()> {
     let start = async |step: &_| {
-        let (running, outcome) = local::ensure(root, step).await?;
+        let (running, _, outcome) = local::ensure(root, step).await?;
         Ok(Done::new(outcome, format!("{} (process {})", running.api, running.pid), running))
     };
     let running = printer.step("local").run(start).await?;

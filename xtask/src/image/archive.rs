@@ -77,9 +77,12 @@ fn certificates() -> String {
     for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
         pem.push_str("-----BEGIN CERTIFICATE-----\n");
         let text = base64::engine::general_purpose::STANDARD.encode(certificate);
-        for line in text.as_bytes().chunks(64) {
-            pem.extend(line.iter().map(|byte| char::from(*byte)));
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let (line, more) = rest.split_at(rest.len().min(64));
+            pem.push_str(line);
             pem.push('\n');
+            rest = more;
         }
         pem.push_str("-----END CERTIFICATE-----\n");
     }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     manifests::Object,
+    ui::Step,
 };
 
 /// How often an object is looked at again when it changes between the look and the dry-run.
@@ -26,6 +27,9 @@ const FEW: usize = 64;
 /// What is the same for every object.
 pub(super) struct Context<'a> {
     pub(super) client: &'a Client,
+    /// The service's [`ownership::id`].
+    pub(super) id: &'a str,
+    pub(super) step: &'a Step,
     pub(super) absent: BTreeSet<String>,
     pub(super) scaled: BTreeSet<ObjectRef>,
     pub(super) options: &'a Options,

@@ -54,9 +54,10 @@ pub(crate) use config_hash::Configs;
 pub(crate) use diff::differences;
 pub(crate) use prune::has_hash;
 pub(crate) use refusal::{refused, scrubbed};
-pub(crate) use resources::{Served, served};
+pub(crate) use resources::{Served, discover, served};
 
 use compare::{Context, Prepared};
+use live::Compared;
 use wire::Identity;
 
 /// The name under which the API server records what is ours (KEP-555).
@@ -187,8 +188,8 @@ pub enum Action {
 /// changed), does not serve its kind, or cannot be reached.
 pub async fn plan(client: &Client, unit: Unit<'_>, objects: &[Object], options: &Options, step: &Step) -> Result<Plan> {
     step.update(format!("comparing {} objects", objects.len()));
-    let kinds = resources::discover(client, objects).await?;
-    let prepared = prepare(unit, objects, &kinds)?;
+    let kinds = discover(client).await?;
+    let prepared = prepare(unit, objects, &kinds.of(client, objects).await?)?;
     let namespaces: BTreeSet<String> = prepared
         .iter()
         .filter_map(|prepared| prepared.object.namespace.clone())
@@ -196,11 +197,12 @@ pub async fn plan(client: &Client, unit: Unit<'_>, objects: &[Object], options: 
         .collect();
     let wanted: BTreeSet<ObjectRef> = prepared.iter().map(|prepared| prepared.object.clone()).collect();
     let id = ownership::id(unit);
+    let places = search::Places { namespaces, except: live::listed(&prepared) };
     let search = async {
         // An empty set is a mistake somewhere, not the wish to delete everything.
         match options.keep_others || wanted.is_empty() {
             true => Ok(Vec::new()),
-            false => search::ours(client, &id, &namespaces, step).await,
+            false => search::ours(client, &kinds, &id, &places, step).await,
         }
     };
     let compare = async {
@@ -208,6 +210,8 @@ pub async fn plan(client: &Client, unit: Unit<'_>, objects: &[Object], options: 
         prepared.iter().filter(|one| one.object.kind == "Secret").for_each(|one| known.add(&one.desired));
         let context = Context {
             client,
+            id: &id,
+            step,
             absent: absent_namespaces(client, &prepared).await?,
             scaled: ownership::autoscaled(objects),
             options,
@@ -217,7 +221,10 @@ pub async fn plan(client: &Client, unit: Unit<'_>, objects: &[Object], options: 
         };
         compared(&context, prepared).await
     };
-    let (found, (mut changes, configs)) = tokio::try_join!(search, compare)?;
+    let (mut found, (Compared { mut changes, others }, configs)) = tokio::try_join!(search, compare)?;
+    if !options.keep_others {
+        found.extend(others);
+    }
     let (doomed, left) = prune::split(found, &wanted, &options.unprotected);
     changes.extend(doomed.into_iter().map(Change::deletion));
     Ok(Plan { changes, left, take_ownership: options.take_ownership, configs })
@@ -245,13 +252,13 @@ fn prepare<'a>(unit: Unit<'_>, objects: &'a [Object], kinds: &resources::Kinds) 
 
 /// What would happen to each object, and what of it pods read: that is looked at first, because the templates of
 /// workloads carry its hash.
-async fn compared(context: &Context<'_>, prepared: Vec<Prepared<'_>>) -> Result<(Vec<Change>, Configs)> {
+async fn compared(context: &Context<'_>, prepared: Vec<Prepared<'_>>) -> Result<(Compared, Configs)> {
     let (first, mut second): (Vec<_>, Vec<_>) = prepared
         .into_iter()
         .partition(|one| one.object.api_version == "v1" && matches!(one.object.kind.as_str(), "ConfigMap" | "Secret"));
-    let mut changes = live::compare(context, first).await?;
+    let mut compared = live::compare(context, first).await?;
     let mut configs = Configs::default();
-    for change in &changes {
+    for change in &compared.changes {
         // One that is replaced gets another UID.
         let stays = !matches!(change.action, Action::Replace { .. } | Action::Create);
         let uid = change.live.as_ref().filter(|_| stays).map(|live| live.uid.clone());
@@ -260,9 +267,9 @@ async fn compared(context: &Context<'_>, prepared: Vec<Prepared<'_>>) -> Result<
     for prepared in &mut second {
         configs.annotate(&mut prepared.desired, prepared.object.namespace.as_deref());
     }
-    changes.extend(live::compare(context, second).await?);
-    changes.sort_by_key(|change| change.index);
-    Ok((changes, configs))
+    compared.extend(live::compare(context, second).await?);
+    compared.changes.sort_by_key(|change| change.index);
+    Ok((compared, configs))
 }
 
 impl Change {

@@ -80,14 +80,13 @@ impl Place<'_> {
         Ok((items, next))
     }
 
-    /// What the metadata of all objects with a label says.
+    /// What the metadata of all objects that are asked for says.
     pub(crate) async fn metadata(
         &self,
-        selector: &str,
+        params: &ListParams,
     ) -> kube::Result<Vec<PartialObjectMeta<kube::api::DynamicObject>>> {
-        let params = ListParams::default().labels(selector);
         let list: ObjectList<PartialObjectMeta<kube::api::DynamicObject>> =
-            self.send(|| self.request().list_metadata(&params)).await?;
+            self.send(|| self.request().list_metadata(params)).await?;
         Ok(list.items)
     }
 

@@ -79,6 +79,27 @@ async fn what_left_the_manifests_is_deleted_and_nothing_else() {
     let unprotected = ["all".parse().expect("it is a kind")].into_iter().collect();
     let options = Options { unprotected, ..Options::default() };
     assert_eq!(local.lines(&options).await, ["- PersistentVolumeClaim app/data"]);
+
+    // So many of a kind in a namespace are listed to be compared, and looked for elsewhere only.
+    let many = |count: usize| {
+        (0..count)
+            .map(|number| format!("---\n{}", CONFIG.replace("extra", &format!("many-{number}"))))
+            .collect::<String>()
+    };
+    local.add("many.yaml", &many(20));
+    local.carry_out(&Options::default()).await;
+    local.kubectl(&["create", "configmap", "far", "--namespace=default"]);
+    local.kubectl(&["label", "configmap", "far", "--namespace=default", "slipway.dev/id=app.local"]);
+    fs::write(local.repository.root.join("manifests/base/many.yaml"), many(18)).expect("write the manifest");
+    let lines = local.lines(&Options::default()).await;
+    for gone in ["app/many-18", "app/many-19", "default/far"] {
+        assert!(lines.contains(&format!("- ConfigMap             {gone}")), "{lines:?}");
+    }
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    local.carry_out(&Options::default()).await;
+    let left = local.kubectl(&["get", "configmaps", "--output=name", "--all-namespaces"]);
+    assert!(left.contains("many-17") && left.contains("theirs"), "{left}");
+    assert!(!left.contains("many-18") && !left.contains("many-19") && !left.contains("/far"), "{left}");
 }
 
 #[tokio::test]
