@@ -14,7 +14,7 @@ use crate::{config::parse_duration, image::reference::Reference, plan::Protected
 pub use cluster::{Cluster, ClusterCommand, Nodegroup, NodegroupCommand, Scale, Token};
 pub use local::{Local, LocalCommand, Node, Serve};
 pub use rehearsal::{Rehearsal, RehearsalCommand};
-pub use releases::{Diff, Rollback, Show, Side, Unlock};
+pub use releases::{Diff, Promote, Rollback, Show, Side, Unlock};
 
 /// From source to a verified release on Kubernetes.
 #[derive(Debug, Parser)]
@@ -105,6 +105,9 @@ pub enum Command {
     /// Build, push, apply, wait for the rollout and check the service
     #[command(after_help = "Examples:\n  cargo xtask deploy\n  cargo xtask deploy --output json | jq -r .url")]
     Deploy(Deploy),
+    /// Ship what one environment runs to another one, by the same digest; nothing is built
+    #[command(after_help = "Examples:\n  cargo xtask promote --from staging --to production")]
+    Promote(Promote),
     /// Build the service's image; its digest goes to stdout
     BuildImage(Reporting),
     /// Build the service's image and push it; its reference by digest goes to stdout

@@ -15,5 +15,6 @@ mod programs;
 pub mod registry;
 pub mod release;
 pub mod rollout;
+mod transport;
 pub mod ui;
 pub mod verify;

@@ -33,6 +33,32 @@ pub struct Rollback {
     pub wait_lock: Option<Duration>,
 }
 
+/// Options of `promote`.
+#[derive(Debug, Args)]
+pub struct Promote {
+    /// The environment whose last release it is; that must have succeeded
+    #[arg(long, value_name = "NAME")]
+    pub from: String,
+    /// The environment that it goes to
+    #[arg(long, alias = "env", value_name = "NAME")]
+    pub to: String,
+    /// The service, where an environment has several
+    #[arg(long = "service", value_name = "NAME")]
+    pub services: Vec<String>,
+    /// The format.
+    #[command(flatten)]
+    pub report: Report,
+    /// What may be changed.
+    #[command(flatten)]
+    pub changes: Changes,
+    /// Agree to what is planned, where release.consent is required
+    #[arg(long)]
+    pub yes: bool,
+    /// Wait that long for another command that holds the lock, 5m for example, instead of failing at once
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub wait_lock: Option<Duration>,
+}
+
 /// Options of `show`.
 #[derive(Debug, Args)]
 pub struct Show {

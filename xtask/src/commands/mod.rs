@@ -23,6 +23,7 @@ mod logs;
 mod pipeline;
 mod plan;
 mod preflight;
+mod promote;
 mod rehearsal;
 mod release;
 mod render;
@@ -67,6 +68,7 @@ fn ending(command: &Command) -> Option<Ending> {
         // The local environment's process ends in its own time, after its pods' states are written down.
         Command::Local(Local { command: LocalCommand::Serve(_) | LocalCommand::Node(_) }) => None,
         Command::Deploy(_)
+        | Command::Promote(_)
         | Command::Apply(_)
         | Command::Rollback(_)
         | Command::Destroy(_)
@@ -86,6 +88,7 @@ fn ending(command: &Command) -> Option<Ending> {
 async fn dispatch(command: Command, printer: &Printer, interrupt: &Interrupt) -> Result<()> {
     match command {
         Command::Deploy(options) => deploy::run(options, printer, interrupt).await,
+        Command::Promote(options) => promote::run(options, printer, interrupt).await,
         Command::BuildImage(options) => release::run_build(options, printer).await,
         Command::Push(options) => release::run_push(options, printer).await,
         Command::Render(options) => render::run(&options, printer),

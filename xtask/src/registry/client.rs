@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
@@ -11,12 +11,13 @@ use super::{
     challenge::{self, Challenge},
     credentials::{self, Login},
     docker_config, token,
-    transport::{self, Transport},
+    words::{asking, said},
 };
 use crate::{
     config::Generic,
     error::{Error, Result},
     image::reference::{Digest, Repository},
+    transport::Transport,
     ui::Secret,
 };
 
@@ -29,6 +30,21 @@ pub(super) struct Manifest {
     pub(super) digest: Digest,
     pub(super) config: Option<Digest>,
     pub(super) layers: usize,
+}
+
+/// What is asked of a registry.
+#[derive(Debug, Clone)]
+pub(super) struct Question<'a> {
+    pub(super) method: Method,
+    pub(super) url: &'a str,
+    pub(super) header: (HeaderName, &'a str),
+    pub(super) body: Bytes,
+}
+
+impl<'a> Question<'a> {
+    pub(super) fn get(url: &'a str) -> Self {
+        Self { method: Method::GET, url, header: (header::ACCEPT, ACCEPT), body: Bytes::new() }
+    }
 }
 
 /// What a registry says about a manifest.
@@ -90,18 +106,18 @@ impl Client {
         let path = path(repository);
         let url = format!("{}/v2/{path}/manifests/{reference}", self.base);
         let failed = || Error::failed(format!("ask the registry for {url}"));
-        let response = self.get(&url, &path).await?;
+        let response = self.ask(&path, &Question::get(&url)).await?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(Answer::Absent),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let error = failed().cause(transport::said(&response));
+                let error = failed().cause(said(&response));
                 return Ok(Answer::Refused(match &self.remedy {
                     Some(remedy) => error.hint(remedy),
                     None => error,
                 }));
             }
-            _ => return Err(failed().cause(transport::said(&response))),
+            _ => return Err(failed().cause(said(&response))),
         }
         let body = response.into_body();
         let manifest: Value = serde_json::from_slice(&body).map_err(|error| failed().source(&error))?;
@@ -125,9 +141,9 @@ impl Client {
     }
 
     /// Asks, and proves who asks when the registry wants to know; the last answer is what counts.
-    async fn get(&self, url: &str, path: &str) -> Result<Response<Bytes>> {
+    pub(super) async fn ask(&self, path: &str, question: &Question<'_>) -> Result<Response<Bytes>> {
         let known = self.authorization.lock().await.clone();
-        let response = self.send(url, known.as_ref()).await?;
+        let response = self.send(question, known.as_ref()).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
@@ -147,7 +163,7 @@ impl Client {
                     }
                 }
             };
-            let response = self.send(url, Some(&authorization)).await?;
+            let response = self.send(question, Some(&authorization)).await?;
             *self.authorization.lock().await = Some(authorization);
             return Ok(response);
         }
@@ -162,15 +178,38 @@ impl Client {
         Err(Error::failed(format!("log in to {}", self.base)).cause(format!("its token server {realm} is not https")))
     }
 
-    async fn send(&self, url: &str, authorization: Option<&Secret>) -> Result<Response<Bytes>> {
+    /// Asks as nobody in particular, as storage that a registry refers to wants it.
+    pub(super) async fn send(
+        &self,
+        question: &Question<'_>,
+        authorization: Option<&Secret>,
+    ) -> Result<Response<Bytes>> {
+        let Question { method, url, header: (name, value), body } = question;
         let request = || {
-            let request = Request::get(url).header(header::ACCEPT, ACCEPT);
+            let request = Request::builder().method(method).uri(*url).header(name, *value);
             match authorization {
                 Some(authorization) => request.header(header::AUTHORIZATION, authorization.reveal()),
                 None => request,
             }
         };
-        self.transport.send(url, || request().body(Bytes::new())).await
+        self.transport.send(&asking(url), || request().body(body.clone())).await
+    }
+
+    /// The same, with the patience that whole layers take.
+    pub(super) fn patient(self) -> Self {
+        Self { transport: self.transport.patient(), ..self }
+    }
+
+    /// `https://host:port/v2/PATH`
+    pub(super) fn place(&self, repository: &Repository) -> String {
+        format!("{}/v2/{}", self.base, path(repository))
+    }
+
+    /// Where the registry says that something goes on, which may be a path.
+    pub(super) fn location(&self, response: &Response<Bytes>) -> Option<String> {
+        let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
+        let whole = location.starts_with("http://") || location.starts_with("https://");
+        Some(if whole { location.to_owned() } else { format!("{}{location}", self.base) })
     }
 }
 
@@ -184,7 +223,7 @@ fn base(generic: &Generic) -> String {
 }
 
 /// Docker Hub's own images have a component that nobody writes.
-fn path(repository: &Repository) -> String {
+pub(super) fn path(repository: &Repository) -> String {
     let hub = repository.host().is_some_and(|host| docker_config::server(host) == docker_config::DOCKER_HUB);
     if hub && !repository.path().contains('/') {
         return format!("library/{}", repository.path());

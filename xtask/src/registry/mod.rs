@@ -5,6 +5,7 @@
 
 mod challenge;
 mod client;
+mod copy;
 mod credentials;
 mod docker_config;
 mod ecr;
@@ -12,7 +13,7 @@ mod local;
 pub mod pull;
 mod push;
 mod token;
-mod transport;
+mod words;
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -26,7 +27,7 @@ use crate::{
     error::{Error, Result},
     image::{
         self, Built,
-        reference::{Digest, Pinned, Reference, Unpushed},
+        reference::{Digest, Pinned, Reference, Repository, Unpushed},
     },
     ui::Step,
 };
@@ -155,6 +156,45 @@ pub async fn push(docker: &Docker, registry: &Registry, built: &Built, step: &St
             Ok(Pushed { image, ..pushed })
         }
     }
+}
+
+/// The image of a service in the registry of another environment, brought there if it is not; and how much was sent.
+///
+/// # Errors
+/// A registry does not have it, does not take it, or is none.
+pub async fn promote(from: Unit<'_>, image: &Pinned, to: Unit<'_>, step: &Step) -> Result<(Pinned, usize)> {
+    let service = &to.service.name;
+    let (source, target) = (choose(from.environment, step).await?, choose(to.environment, step).await?);
+    if let Registry::Ecr(ecr) = &target {
+        Box::pin(ecr.ensure(service, step)).await?;
+    }
+    let ((source, _), (target, name)) = (side(source, service)?, side(target, service)?);
+    if source.repository == target.repository {
+        return Ok((image.clone(), 0));
+    }
+    let sent = copy::copy(&source, &image.digest, &target, step).await?;
+    Ok((Pinned { repository: name, digest: image.digest.clone() }, sent))
+}
+
+/// The service's repository in a registry, and what nodes call it.
+fn side(registry: Registry, service: &str) -> Result<(copy::Side, Repository)> {
+    let (client, repository) = match &registry {
+        Registry::None => {
+            return Err(Error::usage(format!("promote {service}: one of the environments has no registry")));
+        }
+        Registry::Local(address) => (client::Client::local(*address), local::repository(*address, &service.parse()?)?),
+        Registry::Generic(generic, login) => {
+            (client::Client::pushing(generic, login.clone())?, generic.repository(service)?)
+        }
+        Registry::Ecr(ecr) => {
+            (client::Client::pushing(&ecr.generic, ecr.login.clone())?, ecr.generic.repository(service)?)
+        }
+    };
+    let name = match registry {
+        Registry::Ecr(ecr) => ecr.named(repository.clone())?,
+        _ => repository.clone(),
+    };
+    Ok((copy::Side { client: client.patient(), repository }, name))
 }
 
 /// Keeps the images that a service's releases run from expiring, where the registry lets images expire.

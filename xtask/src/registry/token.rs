@@ -9,10 +9,11 @@ use serde::Deserialize;
 
 use super::{
     credentials::Login,
-    transport::{self, Transport},
+    words::{asking, said},
 };
 use crate::{
     error::{Error, Result},
+    transport::Transport,
     ui::Secret,
 };
 
@@ -63,7 +64,7 @@ pub(super) async fn buy(
                 let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
                 request.body(Bytes::from(form.clone()))
             };
-            transport.send(wanted.realm, request).await?
+            transport.send(&asking(wanted.realm), request).await?
         }
         Login::Basic { .. } | Login::Anonymous => {
             let separator = if wanted.realm.contains('?') { '&' } else { '?' };
@@ -78,13 +79,13 @@ pub(super) async fn buy(
                 };
                 request.body(Bytes::new())
             };
-            transport.send(wanted.realm, request).await?
+            transport.send(&asking(wanted.realm), request).await?
         }
     };
     match response.status() {
         StatusCode::OK => {}
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(Err(response)),
-        _ => return Err(failed().cause(transport::said(&response))),
+        _ => return Err(failed().cause(said(&response))),
     }
     // Never with the parser's words: they may quote what was read.
     let answer: Option<Answer> = serde_json::from_slice(response.body()).ok();

@@ -73,11 +73,25 @@ impl Ledger {
     /// # Errors
     /// They are in a bucket, and there are no credentials for it.
     pub async fn open(client: &Client, unit: Unit<'_>) -> Result<Self> {
-        let place = match &unit.environment.state {
-            State::Cluster => Place::Cluster(Box::new(Secrets::new(client, unit))),
-            State::S3(settings) => Place::Bucket(Objects::open(settings, unit).await?),
-        };
-        Ok(Self { place, keep: unit.environment.release.keep })
+        match Self::in_bucket(unit).await? {
+            Some(ledger) => Ok(ledger),
+            None => Ok(Self::new(Place::Cluster(Box::new(Secrets::new(client, unit))), unit)),
+        }
+    }
+
+    /// The same without the cluster, if the records are in a bucket.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open).
+    pub async fn in_bucket(unit: Unit<'_>) -> Result<Option<Self>> {
+        match &unit.environment.state {
+            State::Cluster => Ok(None),
+            State::S3(settings) => Ok(Some(Self::new(Place::Bucket(Objects::open(settings, unit).await?), unit))),
+        }
+    }
+
+    fn new(place: Place, unit: Unit<'_>) -> Self {
+        Self { place, keep: unit.environment.release.keep }
     }
 
     /// All records, the oldest first; their headers, not their contents.

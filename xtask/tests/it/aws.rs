@@ -20,12 +20,12 @@ use crate::{
 const BUCKET: &str = "slipway-state-test";
 
 /// A repository with a service that answers, pushed to the emulator's registry.
-struct Project {
-    repository: Repository,
-    name: String,
+pub(crate) struct Project {
+    pub(crate) repository: Repository,
+    pub(crate) name: String,
 }
 
-const SERVICE: &str = r#"use std::io::{Read, Write};
+pub(crate) const SERVICE: &str = r#"use std::io::{Read, Write};
 
 fn main() {
     let listener = std::net::TcpListener::bind("0.0.0.0:8080").expect("a free port");
@@ -39,7 +39,7 @@ fn main() {
 }
 "#;
 
-const MANIFESTS: &str = "apiVersion: v1
+pub(crate) const MANIFESTS: &str = "apiVersion: v1
 kind: Namespace
 metadata: {name: app}
 ---
@@ -61,7 +61,7 @@ spec:
 ";
 
 impl Project {
-    fn new(section: &str) -> Self {
+    pub(crate) fn new(section: &str) -> Self {
         let repository = Repository::new(&[
             ("Cargo.toml", "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n"),
             ("Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\n"),
@@ -82,7 +82,7 @@ impl Project {
     }
 
     #[track_caller]
-    fn run(&self, arguments: &[&str], code: i32) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str], code: i32) -> Run {
         let run = self.repository.run(arguments);
         assert_eq!(run.code, Some(code), "{arguments:?}\n{}{}", run.stdout, run.stderr);
         run

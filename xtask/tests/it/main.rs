@@ -18,6 +18,7 @@ mod local;
 mod overlays;
 mod plans;
 mod preflight;
+mod promote;
 mod registry;
 mod rehearsal;
 mod releases;

@@ -1,4 +1,4 @@
-//! HTTP to registries: system roots, time limits, and patience with those that ask for it.
+//! HTTP to registries and to AWS: system roots, time limits, and patience with those that ask for it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,24 +13,25 @@ use hyper_util::{
     },
     rt::TokioExecutor,
 };
-use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// How long a registry may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest manifest that a registry has to take.
-const LIMIT: usize = 4 * 1024 * 1024;
+/// The largest answer, which is the largest manifest that a registry has to take, and how long it may take.
+const LIMITS: (usize, Duration) = (4 * 1024 * 1024, Duration::from_secs(10));
+/// The same for the layers of images.
+const LAYERS: (usize, Duration) = (4 * 1024 * 1024 * 1024, Duration::from_secs(15 * 60));
 /// How often a request is made in all, and the first pause between two.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause that a registry may ask for.
+/// The longest pause that an answer may ask for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends requests and reads whole answers.
 #[derive(Debug)]
-pub(super) struct Transport {
+pub(crate) struct Transport {
     client: Client,
+    /// How large an answer may be, and how long it may take.
+    limits: (usize, Duration),
 }
 
 #[derive(Debug)]
@@ -48,74 +49,62 @@ impl Transport {
     ///
     /// # Errors
     /// The system's root certificates cannot be read.
-    pub(super) fn new(secure: bool) -> Result<Self> {
+    pub(crate) fn new(secure: bool) -> Result<Self> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = HttpsConnectorBuilder::new().with_provider_and_native_roots(provider);
         let builder = builder.map_err(|error| Error::failed("read this system's root certificates").source(&error))?;
         let builder = if secure { builder.https_only() } else { builder.https_or_http() };
-        Ok(Self { client: Client::Web(legacy(builder.enable_http1().build())) })
+        Ok(Self { client: Client::Web(legacy(builder.enable_http1().build())), limits: LIMITS })
     }
 
     /// One that speaks http alone: reading the roots would cost more than all that it is asked.
-    pub(super) fn plain() -> Self {
-        Self { client: Client::Plain(legacy(HttpConnector::new())) }
+    pub(crate) fn plain() -> Self {
+        Self { client: Client::Plain(legacy(HttpConnector::new())), limits: LIMITS }
     }
 
-    /// Sends a request, again when the answer is that it might work later. `url` is what errors name.
+    /// The same, with the patience that whole layers take.
+    pub(crate) fn patient(self) -> Self {
+        Self { limits: LAYERS, ..self }
+    }
+
+    /// Sends a request, again when the answer is that it might work later. `doing` is what errors say.
     ///
     /// # Errors
     /// No answer at all.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
-        url: &str,
+        doing: &str,
         request: impl Fn() -> http::Result<Request<Bytes>>,
     ) -> Result<Response<Bytes>> {
         let mut pause = PAUSE;
         for _ in 1..ATTEMPTS {
-            let response = self.once(url, &request).await?;
+            let response = self.once(doing, &request).await?;
             if !is_passing(response.status()) {
                 return Ok(response);
             }
             tokio::time::sleep(asked_for(&response).unwrap_or(pause)).await;
             pause *= 2;
         }
-        self.once(url, &request).await
+        self.once(doing, &request).await
     }
 
-    async fn once(&self, url: &str, request: &impl Fn() -> http::Result<Request<Bytes>>) -> Result<Response<Bytes>> {
-        let doing = format!("ask the registry for {url}");
-        let request = request().map_err(|error| Error::failed(&doing).source(&error))?;
+    async fn once(&self, doing: &str, request: &impl Fn() -> http::Result<Request<Bytes>>) -> Result<Response<Bytes>> {
+        let (limit, timeout) = self.limits;
+        let request = request().map_err(|error| Error::failed(doing).source(&error))?;
         let work = async {
             let response = match &self.client {
                 Client::Plain(client) => client.request(request.map(Full::new)).await,
                 Client::Web(client) => client.request(request.map(Full::new)).await,
             };
-            let (parts, body) = response.map_err(|error| Error::failed(&doing).source(&error))?.into_parts();
-            let body = Limited::new(body, LIMIT).collect().await;
-            let body = body.map_err(|error| Error::failed(&doing).source(error.as_ref()))?.to_bytes();
+            let (parts, body) = response.map_err(|error| Error::failed(doing).source(&error))?.into_parts();
+            let body = Limited::new(body, limit).collect().await;
+            let body = body.map_err(|error| Error::failed(doing).source(error.as_ref()))?.to_bytes();
             Ok(Response::from_parts(parts, body))
         };
-        tokio::time::timeout(TIMEOUT, work).await.unwrap_or_else(|_| {
-            Err(Error::timed_out(&doing).cause(format!("no answer within {} s", TIMEOUT.as_secs())))
+        tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| {
+            Err(Error::timed_out(doing).cause(format!("no answer within {} s", timeout.as_secs())))
         })
     }
-}
-
-/// The status and what the registry says beside it (distribution-spec, "Error Codes").
-pub(super) fn said(response: &Response<Bytes>) -> String {
-    const LIMIT: usize = 500;
-    let errors: Option<Value> = serde_json::from_slice(response.body()).ok();
-    let errors = errors.as_ref().and_then(|body| body["errors"].as_array()).cloned().unwrap_or_default();
-    let words = |error: &Value| {
-        let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
-        format!("{} ({})", text("message"), text("code"))
-    };
-    let text = match errors.as_slice() {
-        [] => String::from_utf8_lossy(response.body()).trim().to_owned(),
-        errors => errors.iter().map(words).collect::<Vec<_>>().join(", "),
-    };
-    let text: String = text.chars().take(LIMIT).collect();
-    if text.is_empty() { response.status().to_string() } else { format!("{}: {text}", response.status()) }
 }
 
 /// Whether the same request may be answered later: 408, 429 and the server's own troubles.
