@@ -15,6 +15,7 @@ mod programs;
 pub mod registry;
 pub mod release;
 pub mod rollout;
+mod secrets;
 mod transport;
 pub mod ui;
 pub mod verify;

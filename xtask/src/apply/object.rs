@@ -57,13 +57,11 @@ pub(super) async fn apply(
 
 async fn refusal(client: &Client, change: &Change, error: &kube::Error) -> Error {
     let object = &change.object;
-    let mut known = Known::default();
-    known.add(&change.desired);
     let error = match &change.written {
         Some(written) => refused(client, written, &change.desired, object, "apply", error).await,
         None => request::failed(format!("apply {object}"), error),
     };
-    scrubbed(error, &known)
+    scrubbed(error, &Known::of(&change.desired))
 }
 
 /// Deletes what is replaced, and no other object that has taken its name since.

@@ -1,6 +1,7 @@
 //! Who we are on AWS, and what AWS says in words that help. What is done there is with its providers: the registry in
 //! `registry/ecr.rs`, the cluster in `cluster/eks`, the bucket of releases in `release/bucket.rs`.
 
+pub(crate) mod json;
 mod refusal;
 
 use std::{
@@ -42,6 +43,20 @@ pub async fn connect(aws: &Aws) -> Result<SdkConfig> {
     guard(aws, &config).await?;
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner).push((aws.clone(), config.clone()));
     Ok(config)
+}
+
+/// The domain of AWS in the region's partition.
+pub(crate) fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+/// What ARNs in the region begin with after `arn:`.
+pub(crate) fn partition(region: &str) -> &'static str {
+    match region {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
 }
 
 /// A client of S3. An emulator has no name for each bucket.

@@ -64,7 +64,7 @@ where
 }
 
 /// What an answer means.
-fn answered(doing: String, action: &str, aws: &Aws, code: &str, message: &str) -> Error {
+pub(super) fn answered(doing: String, action: &str, aws: &Aws, code: &str, message: &str) -> Error {
     // A sentence of AWS's ends as one of ours.
     let said = match (code, message.trim_end_matches('.')) {
         ("", "") => "AWS gives no reason".to_owned(),
@@ -102,6 +102,11 @@ fn answered(doing: String, action: &str, aws: &Aws, code: &str, message: &str) -
         }
         Some(Refusal::Taken) => error.hint("all of AWS shares the names of buckets: choose another one"),
     }
+}
+
+/// Whether AWS has too many requests of us.
+pub(super) fn is_throttled(code: &str) -> bool {
+    refusal(code) == Some(Refusal::Throttled)
 }
 
 fn refusal(code: &str) -> Option<Refusal> {
@@ -145,7 +150,7 @@ fn denied(message: &str) -> Option<&str> {
     action.contains(':').then_some(action)
 }
 
-fn log_in(aws: &Aws) -> String {
+pub(super) fn log_in(aws: &Aws) -> String {
     match &aws.profile {
         Some(profile) => {
             format!("renew the credentials of profile {profile}; of SSO: aws sso login --profile {profile}")

@@ -13,7 +13,7 @@ use crate::{
     hooks::{self, Hooks, Phase},
     plan::Plan,
     release::{Draft, Ledger, Outcome as Fate},
-    rollout,
+    rollout, secrets,
     ui::{Done, Outcome, Step},
     verify,
 };
@@ -60,6 +60,8 @@ pub(super) async fn attempt(
     let unrecorded = |error| Failure { number: None, error };
     let cluster = session.locked().await.map_err(unrecorded)?;
     session.guard(unit, session.check(unit)).await.map_err(unrecorded)?;
+    let fetched = session.guard(unit, fetch(session, unit, goal.plan)).await.map_err(unrecorded)?;
+    let goal = Goal { plan: fetched.as_ref().unwrap_or(goal.plan), ..goal };
     let began = Instant::now();
     // A signal waits for this: a record that nobody knows of would have to be found by the next command.
     let begun = ledger.begin(goal.draft, &session.holder).await.map_err(unrecorded)?;
@@ -84,6 +86,14 @@ pub(super) async fn attempt(
         (Ok(_), Err(error)) => Err(failure(error)),
         (Err(error), Err(unsaid)) => Err(failure(error.cause(format!("what became of it is not recorded: {unsaid}")))),
     }
+}
+
+/// The plan with the values of Secrets that AWS keeps, if any is not in the cluster yet.
+async fn fetch(session: &Session<'_>, unit: Unit<'_>, plan: &Plan) -> Result<Option<Plan>> {
+    if !secrets::are_missing(plan) {
+        return Ok(None);
+    }
+    session.printer.step("secrets").run(async |step| secrets::fetch(unit, plan, step).await).await.map(Some)
 }
 
 /// Before each stage that changes something the lock is looked at.

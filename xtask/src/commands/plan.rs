@@ -24,6 +24,7 @@ use crate::{
     plan::{self, Options, Plan, Saved},
     registry,
     release::Ledger,
+    secrets,
     ui::{Done, Outcome, Printer, Step},
 };
 
@@ -156,7 +157,9 @@ fn check_absent(environment: &Environment, asked: &Asked) -> Result<()> {
 /// Where no cluster has been yet, a deploy makes it and then everything.
 async fn from_nothing(unit: Unit<'_>, source: Option<&Source>, asked: &Asked, printer: &Printer) -> Result<Forecast> {
     let image = Images::find(None, unit, source, &[], asked.image.as_ref()).await?;
-    let (objects, hooks) = hooks::split(&manifests::render(unit, image.rendered())?)?;
+    let mut objects = manifests::render(unit, image.rendered())?;
+    secrets::add(unit, &mut objects).await?;
+    let (objects, hooks) = hooks::split(&objects)?;
     let step = printer.step("plan");
     step.end(Outcome::Changed, format!("a cluster and {} objects created", objects.len()));
     let plan = Plan::from_nothing(objects.iter().map(Object::reference));

@@ -40,6 +40,7 @@ mod yaml;
 
 pub use image::pull_with;
 pub use object::{Object, ObjectRef};
+pub(crate) use order::insert;
 
 /// Renders an environment's overlay, in `kubectl kustomize`'s order, with the image in place of its name.
 ///

@@ -41,7 +41,7 @@ pub(super) fn sort(objects: &mut [Object], sort: &Sort) {
 }
 
 /// Adds an object where the usual order has it; those that are there stay as they are.
-pub(super) fn insert(objects: &mut Vec<Object>, object: Object) {
+pub(crate) fn insert(objects: &mut Vec<Object>, object: Object) {
     let after = |other: &Object| compare(other, &object, &FIRST, &LAST).is_gt();
     let place = objects.iter().position(after).unwrap_or(objects.len());
     objects.insert(place, object);

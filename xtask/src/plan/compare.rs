@@ -15,6 +15,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     manifests::Object,
+    secrets,
     ui::Step,
 };
 
@@ -75,6 +76,7 @@ pub(super) async fn change(context: &Context<'_>, mut prepared: Prepared<'_>, se
         if context.scaled.contains(object) {
             ownership::leave_replicas(&mut prepared.desired, live.as_ref());
         }
+        secrets::keep(&mut prepared.desired, live.as_ref());
         let standing = live.as_ref().filter(|_| !leaving);
         let adopts = standing.is_some_and(managers::has_client_side);
         let action = match certain(context, &prepared, standing, adopts) {
@@ -244,6 +246,8 @@ impl Question<'_> {
             }
             (Err(error), _) => {
                 let error = refused(context.client, written, desired, object, "plan", &error).await;
+                // What of it was taken from the live object is known to nobody else.
+                let error = refusal::scrubbed(error, &Known::of(desired));
                 return Err(refusal::scrubbed(error, &context.known));
             }
         };

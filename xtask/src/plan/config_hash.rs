@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::ObjectRef;
+use crate::secrets;
 
 /// The annotation of pod templates.
 const ANNOTATION: &str = "slipway.dev/config-hash";
@@ -106,8 +107,11 @@ fn key(object: &ObjectRef) -> Option<Key> {
     Some((kind, object.namespace.clone().unwrap_or_default(), object.name.clone()))
 }
 
-/// A hash of what pods can read of it, however it is written.
+/// A hash of what pods can read of it, however it is written. What AWS keeps is known by its version.
 fn content(object: &Value) -> [u8; 32] {
+    if let Some(origins) = secrets::annotation(object) {
+        return Sha256::digest(origins).into();
+    }
     let mut values: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     let encoded = if object["kind"] == "Secret" { "data" } else { "binaryData" };
     let plain = if object["kind"] == "Secret" { "stringData" } else { "data" };

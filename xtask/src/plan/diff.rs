@@ -10,6 +10,7 @@ use super::{
     blame::{self, Writer},
     mask, ownership,
 };
+use crate::secrets;
 
 /// Fields of metadata that say when and how something was written, not what.
 const BOOKKEEPING: [&str; 6] =
@@ -79,6 +80,8 @@ fn hidden_differences(mut live: Value, mut planned: Value) -> Vec<FieldDiff> {
     leave_differences(&mut live, &mut planned);
     mask::seal(&mut live, SALT);
     mask::seal(&mut planned, SALT);
+    secrets::open(&mut live);
+    secrets::open(&mut planned);
     let mut found = Vec::new();
     compare("", Some(&live), Some(&planned), &mut found);
     for value in found.iter_mut().flat_map(|field| [&mut field.before, &mut field.after]).flatten() {

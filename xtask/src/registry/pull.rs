@@ -13,18 +13,16 @@ use crate::{
     error::{Error, Result},
     image::reference::{Pinned, Reference},
     manifests::{self, Object},
+    secrets,
 };
 
-/// The service's manifests with the image, and with the pull secret if it needs one.
+/// The service's manifests with the image, the Secrets whose values AWS keeps, and the pull secret if it needs one.
 ///
 /// # Errors
-/// What is wrong in the manifests, or the registry or its credentials say.
+/// What is wrong in the manifests, or AWS, the registry or its credentials say.
 pub async fn render(unit: Unit<'_>, image: Option<&Reference>) -> Result<Vec<Object>> {
-    if let Some(secret) = unit.service.secrets.first() {
-        let doing = format!("make Secret {}: values that AWS keeps are not fetched yet", secret.name);
-        return Err(Error::usage(doing).hint("take it out of `secrets`, and make the Secret in another way"));
-    }
     let mut objects = manifests::render(unit, image)?;
+    secrets::add(unit, &mut objects).await?;
     if let (Registry::Generic(generic), Some(Reference::Pinned(image))) = (&unit.environment.registry, image)
         && let Some(secret) = secret(unit, generic, image).await?
     {

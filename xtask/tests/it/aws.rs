@@ -2,9 +2,12 @@
 
 use std::{
     collections::BTreeSet,
+    io::Read as _,
+    process::Command,
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use xtask::{
     config::{self, Aws, S3State, State},
@@ -15,6 +18,7 @@ use xtask::{
 use crate::{
     command::{Repository, Run, remove_images},
     emulator::Emulator,
+    kubectl,
 };
 
 const BUCKET: &str = "slipway-state-test";
@@ -174,8 +178,103 @@ fn a_service_is_shipped_by_ecr_and_recorded_in_a_bucket() {
     let live = aws.ask(&format!("ecr.describe_repositories(repositoryNames=['{repository}'])['repositories'][0]"));
     assert_eq!(live["imageTagMutability"], "IMMUTABLE");
 
+    secrets_follow_their_versions(&aws, &project);
+
     project.run(&["destroy"], 0);
     assert_eq!(keys(), json!([]), "records are left");
+}
+
+/// Values that AWS keeps get into the cluster by their versions, and nowhere else.
+fn secrets_follow_their_versions(aws: &Emulator, project: &Project) {
+    let canary = |number: u32| format!("canary-{number}-e5a1");
+    let put = |call: &str, number: u32| aws.ask(&format!("{call}, SecretString=json.dumps({{'url': '{}'}}))['VersionId']", canary(number)));
+    let parameter = |number: u32| {
+        let call = format!("Name='/test/key', Value='{}', Type='SecureString', Overwrite=True", canary(number));
+        aws.ask(&format!("ssm.put_parameter({call})['Version']"))
+    };
+    let first = put("secretsmanager.create_secret(Name='test/database'", 1);
+    parameter(2);
+    let configuration = project.repository.read("infra-config/local.yaml");
+    let section = "secrets: [{name: fetched, values: [{key: DATABASE_PASSWORD, from: {secrets_manager: {secret: \
+                   test/database, field: url}}}, {key: KEY, from: {parameter_store: {parameter: /test/key}}}]}]\n";
+    project.repository.write("infra-config/local.yaml", &format!("{configuration}{section}"));
+    let manifests = project.repository.read("m/app.yaml");
+    let reads = "envFrom: [{secretRef: {name: fetched}}], env:";
+    project.repository.write("m/app.yaml", &manifests.replace("env:", reads));
+
+    let mut said = String::new();
+    let mut run = |arguments: &[&str], code: i32| {
+        let run = project.run(arguments, code);
+        said.extend([run.stdout.as_str(), &run.stderr]);
+        run
+    };
+    let kubeconfig = run(&["local", "kubeconfig"], 0).stdout;
+    let live = || {
+        let mut kubectl = Command::new(kubectl::program());
+        kubectl.args(["--kubeconfig", kubeconfig.trim(), "--namespace", "app", "get", "--output=json", "secret/fetched"]);
+        let secret: Value = serde_json::from_slice(&kubectl.output().expect("run kubectl").stdout).expect("it is there");
+        ["DATABASE_PASSWORD", "KEY"].map(|key| {
+            let value = BASE64_STANDARD.decode(secret["data"][key].as_str().expect("a value")).expect("it is base64");
+            String::from_utf8(value).expect("it is text")
+        })
+    };
+    run(&["plan", "--out", ".slipway/plan.json"], 0);
+    assert!(run(&["apply", ".slipway/plan.json"], 0).stderr.contains("2 values fetched from AWS"));
+    assert_eq!(live(), [canary(1), canary(2)]);
+    let again = run(&["deploy"], 0);
+    assert!(!again.stderr.contains("fetched"), "{}", again.stderr);
+
+    // New versions are changes, which roll the pods that read them.
+    let second = put("secretsmanager.put_secret_value(SecretId='test/database'", 3);
+    assert_eq!(parameter(4), 2);
+    let plan = run(&["plan", "--exit-code"], 3);
+    let text = |version: &Value| version.as_str().expect("an id").to_owned();
+    let versions = format!("DATABASE_PASSWORD.secrets_manager.version: {} -> {}\n", text(&first), text(&second));
+    for change in [versions.as_str(), "KEY.parameter_store.version: 1 -> 2\n", "slipway.dev/config-hash"] {
+        assert!(plan.stdout.contains(change), "{}", plan.stdout);
+    }
+    run(&["plan", "--output", "json"], 0);
+    run(&["deploy"], 0);
+    assert_eq!(live(), [canary(3), canary(4)]);
+
+    // What somebody wrote over a value does not stay, and a release before comes with the values that it had.
+    run(&["drift", "--exit-code"], 0);
+    let mut patch = Command::new(kubectl::program());
+    patch.args(["--kubeconfig", kubeconfig.trim(), "--namespace", "app", "patch", "secret/fetched", "--patch"]);
+    patch.arg(r#"{"stringData": {"KEY": "overwritten"}}"#);
+    assert!(patch.output().expect("run kubectl").status.success());
+    run(&["drift", "--exit-code"], 3);
+    run(&["deploy", "--take-ownership"], 0);
+    assert_eq!(live(), [canary(3), canary(4)]);
+    run(&["rollback", "--to", "4"], 0);
+    assert_eq!(live(), [canary(1), canary(2)]);
+
+    // One that is missing is said before anything is done.
+    let missing = configuration + &section.replace("/test/key", "/test/nothing");
+    project.repository.write("infra-config/local.yaml", &missing);
+    assert!(run(&["deploy"], 1).stderr.contains("there is no /test/nothing"));
+
+    run(&["history"], 0);
+    for number in ["4", "5", "6", "7"] {
+        run(&["show", number, "--output", "json"], 0);
+    }
+    run(&["diff", "4", "live"], 0);
+    said.push_str(&project.repository.read(".slipway/plan.json"));
+    let bodies = format!("[s3.get_object(Bucket='{BUCKET}', Key=o['Key'])['Body'].read().hex() for o in s3.list_objects_v2(Bucket='{BUCKET}')['Contents']]");
+    for body in aws.ask(&bodies).as_array().expect("a list") {
+        let bytes = hex::decode(body.as_str().expect("hex")).expect("it is hex");
+        let mut text = String::new();
+        match flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text) {
+            Ok(_) => said.push_str(&text),
+            Err(_) => said.push_str(&String::from_utf8_lossy(&bytes)),
+        }
+    }
+    assert!(said.contains("/test/key"), "nothing was looked through");
+    for number in 1..=4 {
+        for value in [canary(number), BASE64_STANDARD.encode(canary(number))] {
+            assert!(!said.contains(&value), "{value} is told");
+        }
+    }
 }
 
 #[test]

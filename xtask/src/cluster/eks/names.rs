@@ -1,9 +1,9 @@
 //! What things of a cluster are called on AWS.
 
-use crate::config::Eks;
+use crate::{aws, config::Eks};
 
 /// Marks what a deploy made; its value is the environment.
-pub(super) const TAG: &str = "slipway.dev/environment";
+pub(crate) const TAG: &str = "slipway.dev/environment";
 
 /// The stack of its network.
 pub(super) fn network(eks: &Eks) -> String {
@@ -17,10 +17,6 @@ pub(super) fn roles(eks: &Eks) -> String {
 
 /// The ARN of one of EKS's access policies.
 pub(super) fn policy(region: &str, name: &str) -> String {
-    let partition = match region {
-        region if region.starts_with("cn-") => "aws-cn",
-        region if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    };
+    let partition = aws::partition(region);
     format!("arn:{partition}:eks::aws:cluster-access-policy/{name}")
 }

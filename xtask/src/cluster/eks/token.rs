@@ -19,6 +19,7 @@ use tokio::{sync::Mutex, time::Instant};
 use tower::BoxError;
 
 use crate::{
+    aws,
     config::Eks,
     error::{Error, Result},
     ui::Secret,
@@ -54,7 +55,7 @@ impl Tokens {
                 .hint("log in to AWS: aws sso login, or set AWS_PROFILE")
         };
         let credentials = self.credentials.provide_credentials().await.map_err(|error| failed(&error))?;
-        let host = format!("sts.{}.{}", self.region, suffix(&self.region));
+        let host = format!("sts.{}.{}", self.region, aws::domain(&self.region));
         let url = format!("https://{host}/?Action=GetCallerIdentity&Version=2011-06-15");
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
@@ -76,11 +77,6 @@ impl Tokens {
         signed.into_parts().0.apply_to_request_http1x(&mut request);
         Ok(Secret::new(format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(request.uri().to_string()))))
     }
-}
-
-/// The domain of AWS in the region's partition.
-fn suffix(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
 /// Puts a token into each request, a new one before the old one ends: a rollout may take longer than one lasts.

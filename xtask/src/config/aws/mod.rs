@@ -6,6 +6,8 @@ mod nodes;
 mod read;
 mod read_eks;
 
+use serde::{Deserialize, Serialize};
+
 pub use eks::{
     Access, AccessPolicy, Addon, AddonVersion, Conflicts, Eks, Endpoint, Identity, LogType, Nat, Network, Scope,
     SecretsEncryption, Statement, UpgradePolicy,
@@ -102,7 +104,8 @@ pub struct SecretValue {
 }
 
 /// Where a value is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SecretOrigin {
     /// In Secrets Manager.
     SecretsManager {
@@ -111,9 +114,11 @@ pub enum SecretOrigin {
         /// The version's id; without one the version that is current when a release is planned.
         version: Option<String>,
         /// The key of a secret that is a JSON object; without one all of the secret.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         field: Option<String>,
     },
     /// In Parameter Store.
+    #[serde(rename = "parameter_store")]
     Parameter {
         /// The parameter's name, `/demo/staging/key`.
         parameter: String,

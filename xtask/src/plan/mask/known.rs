@@ -22,6 +22,13 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// What is secret in an object.
+    pub(crate) fn of(object: &Value) -> Self {
+        let mut known = Self::default();
+        known.add(object);
+        known
+    }
+
     /// Remembers what is secret in an object, or in a part of one.
     pub(crate) fn add(&mut self, object: &Value) {
         let is_secret = object["kind"] == "Secret";

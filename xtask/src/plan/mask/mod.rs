@@ -13,6 +13,8 @@ mod known;
 mod names;
 mod text;
 
+use crate::secrets::ORIGINS;
+
 pub(crate) use known::Known;
 pub(crate) use names::is_credential;
 
@@ -110,7 +112,7 @@ fn walk(value: &mut Value, replace: &mut dyn FnMut(&str) -> String) {
                     Value::String(_) if COPIES.contains(&key) || (named && key == "value") => {
                         close_literal(value, replace);
                     }
-                    Value::String(_) if NAMING.contains(&key) => {}
+                    Value::String(_) if NAMING.contains(&key) || key == ORIGINS => {}
                     Value::String(_) if is_credential(key) => close_literal(value, replace),
                     value => walk(value, replace),
                 }

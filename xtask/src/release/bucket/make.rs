@@ -11,7 +11,7 @@ use aws_sdk_s3::{
 use serde_json::json;
 
 use crate::{
-    aws::{code, failed},
+    aws::{self, code, failed},
     config::S3State,
     error::{Error, Result},
 };
@@ -19,20 +19,21 @@ use crate::{
 /// The one region whose buckets are made without saying where.
 const FIRST_REGION: &str = "us-east-1";
 
-/// Makes it, unless it is there. Each setting is made again, as a process that was killed may have left some.
-pub(super) async fn bucket(client: &Client, settings: &S3State) -> Result<()> {
-    let (name, aws) = (&settings.bucket, &settings.aws);
+/// Makes it, unless it is there; true if it was not. Each setting is made again, as a process that was killed may have
+/// left some.
+pub(super) async fn bucket(client: &Client, settings: &S3State) -> Result<bool> {
+    let (name, account) = (&settings.bucket, &settings.aws);
     let doing = || format!("make the bucket {name}");
     let built = |error: aws_sdk_s3::error::BuildError| Error::failed(doing()).source(&error);
-    let place = (aws.region != FIRST_REGION).then(|| {
-        let region = BucketLocationConstraint::from(aws.region.as_str());
+    let place = (account.region != FIRST_REGION).then(|| {
+        let region = BucketLocationConstraint::from(account.region.as_str());
         CreateBucketConfiguration::builder().location_constraint(region).build()
     });
-    match client.create_bucket().bucket(name).set_create_bucket_configuration(place).send().await {
-        Ok(_) => {}
-        Err(error) if code(&error) == "BucketAlreadyOwnedByYou" => {}
-        Err(error) => return Err(failed(doing(), "s3:CreateBucket", aws, &error)),
-    }
+    let made = match client.create_bucket().bucket(name).set_create_bucket_configuration(place).send().await {
+        Ok(_) => true,
+        Err(error) if code(&error) == "BucketAlreadyOwnedByYou" => false,
+        Err(error) => return Err(failed(doing(), "s3:CreateBucket", account, &error)),
+    };
     let access = PublicAccessBlockConfiguration::builder()
         .block_public_acls(true)
         .ignore_public_acls(true)
@@ -40,34 +41,27 @@ pub(super) async fn bucket(client: &Client, settings: &S3State) -> Result<()> {
         .restrict_public_buckets(true)
         .build();
     let put = client.put_public_access_block().bucket(name).public_access_block_configuration(access).send().await;
-    put.map_err(|error| failed(doing(), "s3:PutBucketPublicAccessBlock", aws, &error))?;
+    put.map_err(|error| failed(doing(), "s3:PutBucketPublicAccessBlock", account, &error))?;
     let by_default = ServerSideEncryptionByDefault::builder().sse_algorithm(ServerSideEncryption::Aes256);
     let rule = ServerSideEncryptionRule::builder();
     let rule = rule.apply_server_side_encryption_by_default(by_default.build().map_err(built)?).build();
     let encryption = ServerSideEncryptionConfiguration::builder().rules(rule).build().map_err(built)?;
     let put = client.put_bucket_encryption().bucket(name).server_side_encryption_configuration(encryption).send().await;
-    put.map_err(|error| failed(doing(), "s3:PutEncryptionConfiguration", aws, &error))?;
+    put.map_err(|error| failed(doing(), "s3:PutEncryptionConfiguration", account, &error))?;
     let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
     let put = client.put_bucket_versioning().bucket(name).versioning_configuration(versioning).send().await;
-    put.map_err(|error| failed(doing(), "s3:PutBucketVersioning", aws, &error))?;
+    put.map_err(|error| failed(doing(), "s3:PutBucketVersioning", account, &error))?;
     // An emulator on this machine is spoken to without TLS: it would have to refuse us from then on.
-    if aws.endpoint.is_none() {
-        let put = client.put_bucket_policy().bucket(name).policy(tls_only(name, &aws.region)).send().await;
-        put.map_err(|error| failed(doing(), "s3:PutBucketPolicy", aws, &error))?;
+    if account.endpoint.is_none() {
+        let put = client.put_bucket_policy().bucket(name).policy(tls_only(name, &account.region)).send().await;
+        put.map_err(|error| failed(doing(), "s3:PutBucketPolicy", account, &error))?;
     }
-    Ok(())
+    Ok(made)
 }
 
 /// Denies everything that does not come over TLS.
 fn tls_only(name: &str, region: &str) -> String {
-    let partition = if region.starts_with("cn-") {
-        "aws-cn"
-    } else if region.starts_with("us-gov-") {
-        "aws-us-gov"
-    } else {
-        "aws"
-    };
-    let arn = format!("arn:{partition}:s3:::{name}");
+    let arn = format!("arn:{}:s3:::{name}", aws::partition(region));
     json!({
         "Version": "2012-10-17",
         "Statement": [{
