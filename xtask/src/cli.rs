@@ -1,5 +1,6 @@
 //! The command line: clap types only, their doc comments are the help.
 
+mod bootstrap;
 mod cluster;
 mod local;
 mod rehearsal;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{config::parse_duration, image::reference::Reference, plan::Protected};
 
+pub use bootstrap::Bootstrap;
 pub use cluster::{Cluster, ClusterCommand, Nodegroup, NodegroupCommand, Scale, Token};
 pub use local::{Local, LocalCommand, Node, Serve};
 pub use rehearsal::{Rehearsal, RehearsalCommand};
@@ -162,6 +164,9 @@ pub enum Command {
     Dev(Dev),
     /// The local environment: an embedded Kubernetes whose pods are containers
     Local(Local),
+    /// Make what the pipeline needs on AWS before it can run: the bucket of releases, and roles for jobs on GitHub
+    #[command(after_help = bootstrap::EXAMPLES)]
+    Bootstrap(Bootstrap),
     /// The EKS cluster of an environment
     Cluster(Cluster),
     /// The nodes of the EKS cluster of an environment

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod aws;
+pub mod bootstrap;
 pub mod cli;
 pub mod cluster;
 pub mod commands;

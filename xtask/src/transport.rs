@@ -101,9 +101,9 @@ impl Transport {
             let body = body.map_err(|error| Error::failed(doing).source(error.as_ref()))?.to_bytes();
             Ok(Response::from_parts(parts, body))
         };
-        tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| {
-            Err(Error::timed_out(doing).cause(format!("no answer within {} s", timeout.as_secs())))
-        })
+        tokio::time::timeout(timeout, work)
+            .await
+            .unwrap_or_else(|_| Err(Error::timed_out(doing).cause(format!("no answer within {} s", timeout.as_secs()))))
     }
 }
 

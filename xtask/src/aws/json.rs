@@ -63,9 +63,8 @@ impl Client {
     /// As of [`super::connect`].
     pub(crate) async fn connect(aws: &Aws) -> Result<Self> {
         let config = super::connect(aws).await?;
-        let credentials = config
-            .credentials_provider()
-            .ok_or_else(|| Error::failed("find credentials for AWS").hint(log_in(aws)))?;
+        let credentials =
+            config.credentials_provider().ok_or_else(|| Error::failed("find credentials for AWS").hint(log_in(aws)))?;
         // An emulator is on this machine and has no certificate.
         let transport = if aws.endpoint.is_some() { Transport::plain() } else { Transport::new(true)? };
         Ok(Self { aws: aws.clone(), credentials, transport })

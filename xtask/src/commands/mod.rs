@@ -3,6 +3,7 @@
 mod apply;
 mod attempt;
 mod bench;
+mod bootstrap;
 mod check;
 mod cluster;
 mod completions;
@@ -79,6 +80,7 @@ fn ending(command: &Command) -> Option<Ending> {
         | Command::Push(_)
         | Command::Local(_)
         | Command::Bench(_)
+        | Command::Bootstrap(_)
         | Command::Cluster(_)
         | Command::Nodegroup(_) => Some(Ending::Stays),
         _ => Some(Ending::Looks),
@@ -104,6 +106,7 @@ async fn dispatch(command: Command, printer: &Printer, interrupt: &Interrupt) ->
         Command::Status(options) => status::run(options, printer).await,
         Command::Logs(options) => logs::run(options, printer).await,
         Command::Doctor(options) => doctor::run(options, printer).await,
+        Command::Bootstrap(options) => bootstrap::run(options, printer).await,
         Command::Cluster(options) => cluster::run(options, printer, interrupt).await,
         Command::Nodegroup(options) => cluster::run_nodegroup(options, printer, interrupt).await,
         Command::Rehearsal(options) => rehearsal::run(&options, printer).await,

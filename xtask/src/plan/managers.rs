@@ -23,9 +23,11 @@ pub(super) fn settled(live: &Value, desired: &Value) -> bool {
 /// Whether the field at this path is ours.
 pub(crate) fn owns(live: &Value, path: &[&str]) -> bool {
     let managers = live["metadata"]["managedFields"].as_array();
-    managers.into_iter().flatten().filter(|entry| is_ours(entry)).any(|entry| {
-        path.iter().try_fold(&entry["fieldsV1"], |set, key| set.get(format!("f:{key}"))).is_some()
-    })
+    managers
+        .into_iter()
+        .flatten()
+        .filter(|entry| is_ours(entry))
+        .any(|entry| path.iter().try_fold(&entry["fieldsV1"], |set, key| set.get(format!("f:{key}"))).is_some())
 }
 
 fn is_ours(entry: &Value) -> bool {

@@ -34,9 +34,8 @@ pub(super) async fn copy(from: &Side, digest: &Digest, to: &Side, step: &Step) -
         return Ok(0);
     }
     let (body, media) = from.fetch(Part::Manifest, digest).await?;
-    let manifest: Value = serde_json::from_slice(&body).map_err(|error| {
-        Error::failed(format!("read the manifest {}@{digest}", from.repository)).source(&error)
-    })?;
+    let manifest: Value = serde_json::from_slice(&body)
+        .map_err(|error| Error::failed(format!("read the manifest {}@{digest}", from.repository)).source(&error))?;
     let mut sent = 0;
     // An index has manifests, a manifest has layers; the digest of each is in it.
     for one in digests(&manifest["manifests"]) {

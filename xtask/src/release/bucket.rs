@@ -50,6 +50,11 @@ impl Bucket {
         Ok(Self { client: aws::s3(&settings.aws, &config), settings: settings.clone() })
     }
 
+    /// Makes it what it should be; true if it was not there.
+    pub(super) async fn make(&self) -> Result<bool> {
+        make::bucket(&self.client, &self.settings).await
+    }
+
     /// `s3://BUCKET/KEY`, for people.
     pub(super) fn url(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.settings.bucket)
@@ -74,7 +79,7 @@ impl Bucket {
     pub(super) async fn create(&self, key: &str, body: Vec<u8>) -> Result<Option<Found>> {
         match self.put(key, &body, Expected::Nothing).await {
             Err(error) if error.no_bucket => {
-                Box::pin(make::bucket(&self.client, &self.settings)).await?;
+                Box::pin(self.make()).await?;
                 self.put(key, &body, Expected::Nothing).await.map_err(|error| error.error)
             }
             answer => answer.map_err(|error| error.error),

@@ -30,6 +30,7 @@ use lease::lease;
 use seen::Seen;
 pub use store::Keeper;
 use store::Store;
+pub(super) use store::key;
 use view::{Theirs, held};
 
 /// How long a lock stands without being renewed.

@@ -18,10 +18,23 @@ pub use record::{Content, Draft, Header, Kind, Outcome};
 pub use seal::Unsealed;
 
 use crate::{
-    config::Unit,
+    config::{S3State, Unit},
     error::Result,
     plan::{FIELD_MANAGER, ownership, request},
 };
+
+/// Makes the bucket of releases what it should be; true if it was not there.
+///
+/// # Errors
+/// AWS refuses.
+pub(crate) async fn make_bucket(settings: &S3State) -> Result<bool> {
+    bucket::Bucket::open(settings).await?.make().await
+}
+
+/// Where the lock of a service is in a bucket.
+pub(crate) fn lock_key(unit: Unit<'_>) -> String {
+    lock::key(&name(unit))
+}
 
 /// The name of the lock, and how the names of the records begin.
 fn name(unit: Unit<'_>) -> String {

@@ -67,7 +67,8 @@ impl Store {
     async fn current_secret(&self, name: &str) -> Result<String> {
         let doing = format!("look at the secret {name} in Secrets Manager");
         let found = self.0.call(&doing, Service::SecretsManager, "DescribeSecret", &json!({"SecretId": name})).await?;
-        let is_current = |stages: &Value| stages.as_array().is_some_and(|all| all.iter().any(|one| one == "AWSCURRENT"));
+        let is_current =
+            |stages: &Value| stages.as_array().is_some_and(|all| all.iter().any(|one| one == "AWSCURRENT"));
         let versions = found["VersionIdsToStages"].as_object().into_iter().flatten();
         let current = versions.filter(|(_, stages)| is_current(stages)).map(|(version, _)| version.clone()).next();
         current.filter(|_| found["DeletedDate"].is_null()).ok_or_else(|| {

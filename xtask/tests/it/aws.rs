@@ -187,7 +187,9 @@ fn a_service_is_shipped_by_ecr_and_recorded_in_a_bucket() {
 /// Values that AWS keeps get into the cluster by their versions, and nowhere else.
 fn secrets_follow_their_versions(aws: &Emulator, project: &Project) {
     let canary = |number: u32| format!("canary-{number}-e5a1");
-    let put = |call: &str, number: u32| aws.ask(&format!("{call}, SecretString=json.dumps({{'url': '{}'}}))['VersionId']", canary(number)));
+    let put = |call: &str, number: u32| {
+        aws.ask(&format!("{call}, SecretString=json.dumps({{'url': '{}'}}))['VersionId']", canary(number)))
+    };
     let parameter = |number: u32| {
         let call = format!("Name='/test/key', Value='{}', Type='SecureString', Overwrite=True", canary(number));
         aws.ask(&format!("ssm.put_parameter({call})['Version']"))
@@ -211,8 +213,17 @@ fn secrets_follow_their_versions(aws: &Emulator, project: &Project) {
     let kubeconfig = run(&["local", "kubeconfig"], 0).stdout;
     let live = || {
         let mut kubectl = Command::new(kubectl::program());
-        kubectl.args(["--kubeconfig", kubeconfig.trim(), "--namespace", "app", "get", "--output=json", "secret/fetched"]);
-        let secret: Value = serde_json::from_slice(&kubectl.output().expect("run kubectl").stdout).expect("it is there");
+        kubectl.args([
+            "--kubeconfig",
+            kubeconfig.trim(),
+            "--namespace",
+            "app",
+            "get",
+            "--output=json",
+            "secret/fetched",
+        ]);
+        let secret: Value =
+            serde_json::from_slice(&kubectl.output().expect("run kubectl").stdout).expect("it is there");
         ["DATABASE_PASSWORD", "KEY"].map(|key| {
             let value = BASE64_STANDARD.decode(secret["data"][key].as_str().expect("a value")).expect("it is base64");
             String::from_utf8(value).expect("it is text")
@@ -260,7 +271,9 @@ fn secrets_follow_their_versions(aws: &Emulator, project: &Project) {
     }
     run(&["diff", "4", "live"], 0);
     said.push_str(&project.repository.read(".slipway/plan.json"));
-    let bodies = format!("[s3.get_object(Bucket='{BUCKET}', Key=o['Key'])['Body'].read().hex() for o in s3.list_objects_v2(Bucket='{BUCKET}')['Contents']]");
+    let bodies = format!(
+        "[s3.get_object(Bucket='{BUCKET}', Key=o['Key'])['Body'].read().hex() for o in s3.list_objects_v2(Bucket='{BUCKET}')['Contents']]"
+    );
     for body in aws.ask(&bodies).as_array().expect("a list") {
         let bytes = hex::decode(body.as_str().expect("hex")).expect("it is hex");
         let mut text = String::new();

@@ -34,7 +34,7 @@ impl Emulator {
             .env("GATEWAY_PORT", port.to_string())
             .env("IOT_MTLS_ENABLED", "0")
             .env("MINISTACK_REGION", "us-east-2")
-            .env("SERVICES", "sts,iam,ecr,s3,secretsmanager,ssm");
+            .env("SERVICES", "sts,iam,cloudformation,ecr,s3,secretsmanager,ssm");
         // Docker names no account to the registry, so it is the default one.
         Self::start(command, port, "000000000000")
     }

@@ -6,8 +6,8 @@ mod change;
 mod compare;
 mod groups;
 mod live;
-mod names;
-mod stacks;
+pub(crate) mod names;
+pub(crate) mod stacks;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -34,7 +34,7 @@ use crate::{
 const REQUESTS: usize = 1024;
 
 /// What speaks to AWS.
-pub(super) struct Clients {
+pub(crate) struct Clients {
     eks: aws_sdk_eks::Client,
     stacks: aws_sdk_cloudformation::Client,
     aws: Aws,
@@ -49,15 +49,18 @@ pub struct Planned {
 
 impl Clients {
     /// Who we are, which must be somebody in the configured account.
-    async fn new(eks: &Eks) -> Result<Self> {
-        let config = aws::connect(&eks.aws).await?;
+    ///
+    /// # Errors
+    /// As of [`aws::connect`].
+    pub(crate) async fn new(aws: &Aws) -> Result<Self> {
+        let config = aws::connect(aws).await?;
         let credentials = config.credentials_provider().ok_or_else(|| {
             Error::failed("find credentials for AWS").hint("log in: aws sso login, or set AWS_PROFILE")
         })?;
         Ok(Self {
             eks: aws_sdk_eks::Client::new(&config),
             stacks: aws_sdk_cloudformation::Client::new(&config),
-            aws: eks.aws.clone(),
+            aws: aws.clone(),
             credentials,
         })
     }
@@ -127,7 +130,7 @@ pub struct Group {
 /// # Errors
 /// AWS refuses.
 pub async fn nodegroups(eks: &Eks) -> Result<Vec<Group>> {
-    let live = live::look(&Clients::new(eks).await?, eks).await?;
+    let live = live::look(&Clients::new(&eks.aws).await?, eks).await?;
     let group = |group: &aws_sdk_eks::types::Nodegroup| {
         let size = group.scaling_config();
         let issues = group.health().into_iter().flat_map(|health| health.issues());
@@ -159,7 +162,7 @@ pub async fn scale(environment: &Environment, eks: &Eks, name: &str, nodes: u32,
             .cause(format!("it has from {} to {}", group.size.min, group.size.max))
             .hint("change its size in the configuration, then cargo xtask cluster up"));
     }
-    let clients = Clients::new(eks).await?;
+    let clients = Clients::new(&eks.aws).await?;
     let found = live::nodegroup(&clients, &eks.name, name).await?;
     let nodes = i32::try_from(nodes).unwrap_or(i32::MAX);
     let now = found.as_ref().and_then(|found| found.scaling_config()?.desired_size());
@@ -179,7 +182,7 @@ pub async fn plan(eks: &Eks) -> Result<Planned> {
     // Where a rehearsal has not begun there is nothing, and nobody to ask.
     let live = match rehearsal::is_missing(&eks.aws).await {
         true => Live::default(),
-        false => live::look(&Clients::new(eks).await?, eks).await?,
+        false => live::look(&Clients::new(&eks.aws).await?, eks).await?,
     };
     let changes = compare::compare(eks, &live)?;
     Ok(Planned { live, changes })
@@ -190,7 +193,7 @@ pub async fn plan(eks: &Eks) -> Result<Planned> {
 /// # Errors
 /// A step fails; the next run goes on from there.
 pub async fn ensure(environment: &Environment, eks: &Eks, step: &Step) -> Result<Outcome> {
-    let clients = Clients::new(eks).await?;
+    let clients = Clients::new(&eks.aws).await?;
     let work = Work { clients: &clients, eks, environment: &environment.name, step };
     step.update("looking at what is there");
     let live = live::look(&clients, eks).await?;
@@ -219,7 +222,7 @@ pub async fn ensure(environment: &Environment, eks: &Eks, step: &Step) -> Result
 /// # Errors
 /// Something cannot be removed; the next run goes on with it.
 pub async fn remove(environment: &Environment, eks: &Eks, step: &Step) -> Result<Vec<String>> {
-    let clients = Clients::new(eks).await?;
+    let clients = Clients::new(&eks.aws).await?;
     let work = Work { clients: &clients, eks, environment: &environment.name, step };
     let live = live::look(&clients, eks).await?;
     let mut removed = Vec::new();
@@ -270,7 +273,7 @@ pub async fn remove(environment: &Environment, eks: &Eks, step: &Step) -> Result
 /// # Errors
 /// AWS refuses, or there are no credentials.
 pub async fn find(eks: &Eks) -> Result<Option<kube::Client>> {
-    let clients = Clients::new(eks).await?;
+    let clients = Clients::new(&eks.aws).await?;
     let Some(kubeconfig) = kubeconfig_of(&clients, eks).await? else { return Ok(None) };
     let doing = format!("connect to the cluster {}", eks.name);
     let config = client::config(kubeconfig, None, &doing).await?;
@@ -286,7 +289,7 @@ pub async fn find(eks: &Eks) -> Result<Option<kube::Client>> {
 /// # Errors
 /// There are no credentials.
 pub async fn tokens(eks: &Eks) -> Result<Tokens> {
-    Ok(Tokens::new(Clients::new(eks).await?.credentials, eks))
+    Ok(Tokens::new(Clients::new(&eks.aws).await?.credentials, eks))
 }
 
 /// Where the cluster is, without who we are.
@@ -294,7 +297,7 @@ pub async fn tokens(eks: &Eks) -> Result<Tokens> {
 /// # Errors
 /// AWS refuses.
 pub async fn kubeconfig(eks: &Eks) -> Result<Option<Kubeconfig>> {
-    kubeconfig_of(&Clients::new(eks).await?, eks).await
+    kubeconfig_of(&Clients::new(&eks.aws).await?, eks).await
 }
 
 async fn kubeconfig_of(clients: &Clients, eks: &Eks) -> Result<Option<Kubeconfig>> {

@@ -22,23 +22,23 @@ const NOTHING: [&str; 2] = ["didn't contain changes", "No updates are to be perf
 
 /// A stack that is there.
 #[derive(Debug, Clone)]
-pub(super) struct Stack {
-    pub(super) status: StackStatus,
-    pub(super) outputs: BTreeMap<String, String>,
-    pub(super) template: Value,
-    pub(super) protected: bool,
+pub(crate) struct Stack {
+    pub(crate) status: StackStatus,
+    pub(crate) outputs: BTreeMap<String, String>,
+    pub(crate) template: Value,
+    pub(crate) protected: bool,
 }
 
 impl Stack {
     /// Whether it never was whole: it cannot be changed, only made again.
-    pub(super) fn is_half_made(&self) -> bool {
+    pub(crate) fn is_half_made(&self) -> bool {
         use StackStatus::{CreateFailed, DeleteFailed, ReviewInProgress, RollbackComplete, RollbackFailed};
         matches!(self.status, CreateFailed | DeleteFailed | ReviewInProgress | RollbackComplete | RollbackFailed)
     }
 }
 
 /// The stack, if there is one.
-pub(super) async fn find(clients: &Clients, name: &str) -> Result<Option<Stack>> {
+pub(crate) async fn find(clients: &Clients, name: &str) -> Result<Option<Stack>> {
     let doing = || format!("look at the stack {name}");
     let found = match clients.stacks.describe_stacks().stack_name(name).send().await {
         Ok(found) => found,
@@ -64,7 +64,7 @@ pub(super) async fn find(clients: &Clients, name: &str) -> Result<Option<Stack>>
 }
 
 /// Makes the stack, or changes it, to be what the template says.
-pub(super) async fn put(
+pub(crate) async fn put(
     clients: &Clients,
     name: &str,
     template: &Value,
@@ -88,7 +88,8 @@ pub(super) async fn put(
         .stack_name(name)
         .change_set_name(&set)
         .change_set_type(kind)
-        .capabilities(Capability::CapabilityIam)
+        // Of roles with names, too.
+        .capabilities(Capability::CapabilityNamedIam)
         .template_body(template.to_string())
         .set_tags(Some(tags))
         .send()

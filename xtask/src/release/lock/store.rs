@@ -119,7 +119,7 @@ impl Store {
     }
 }
 
-fn key(name: &str) -> String {
+pub(in crate::release) fn key(name: &str) -> String {
     format!("locks/{name}.json")
 }
 
