@@ -10,6 +10,7 @@ mod deploy;
 mod dev;
 mod emulator;
 mod gate;
+mod gates;
 mod image;
 mod journey;
 mod kubeconfig;
