@@ -2,6 +2,7 @@
 //! client that says what is there.
 
 use std::{
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -46,6 +47,31 @@ impl Emulator {
         Self::start(command, port, "123456789012")
     }
 
+    /// One whose clusters are records, with faults on demand: `emulator.py` says which.
+    pub(crate) fn faulty() -> Self {
+        Self::stood_in_for("ministack", "000000000000")
+    }
+
+    /// moto with the calls of EKS that it lacks.
+    pub(crate) fn second_opinion() -> Self {
+        Self::stood_in_for("moto", "123456789012")
+    }
+
+    fn stood_in_for(emulator: &str, account: &'static str) -> Self {
+        let (port, here) = (free(), Path::new(env!("CARGO_MANIFEST_DIR")));
+        let mut command = Command::new(program("python"));
+        command
+            .arg(here.join("tests/it/emulator.py"))
+            .arg(here.join("src/cluster/rehearsal"))
+            .arg(emulator)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("GATEWAY_PORT", port.to_string())
+            .env("IOT_MTLS_ENABLED", "0")
+            .env("MINISTACK_REGION", "us-east-2")
+            .env("SERVICES", "cloudformation,ec2,eks,iam,sts");
+        Self::start(command, port, account)
+    }
+
     fn start(mut command: Command, port: u16, account: &'static str) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -70,8 +96,35 @@ impl Emulator {
         format!("aws: {{account: '{account}', region: us-east-2, endpoint_url: 'http://{host}'}}\n")
     }
 
+    /// Has these rules hold for an account from now on.
+    pub(crate) fn rules(&self, account: &str, rules: &Value) {
+        self.control("rules", account, &rules.to_string());
+    }
+
+    /// What the account has asked for since then, and the request that is held: `{"seen": […], "held": …}`.
+    pub(crate) fn seen(&self, account: &str) -> Value {
+        self.control("seen", account, "")
+    }
+
+    fn control(&self, what: &str, account: &str, body: &str) -> Value {
+        let mut stream = TcpStream::connect(self.address).expect("the emulator listens");
+        let head = format!("POST /_test/{what}/{account} HTTP/1.1\r\nhost: test\r\nconnection: close");
+        write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).expect("send it");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("it speaks HTTP");
+        // Of unknown length, it comes in chunks: one.
+        let body = &body[body.find('{').expect("an object")..=body.rfind('}').expect("an object")];
+        serde_json::from_str(body).expect("it answers JSON")
+    }
+
     /// What a Python expression is, with clients of boto3 by their names: `s3.list_buckets()["Buckets"]`.
     pub(crate) fn ask(&self, expression: &str) -> Value {
+        self.ask_as(self.account, expression)
+    }
+
+    /// The same, in another account.
+    pub(crate) fn ask_as(&self, account: &str, expression: &str) -> Value {
         let script = "
 import boto3, json, sys
 session = boto3.Session(aws_access_key_id=sys.argv[2], aws_secret_access_key='x', region_name='us-east-2')
@@ -82,7 +135,7 @@ class Clients(dict):
 print(json.dumps(eval(sys.argv[3], Clients(json=json)), default=lambda it: it.decode() if isinstance(it, bytes) else str(it)))
 ";
         let mut command = Command::new(program("python"));
-        command.args(["-c", script, &format!("http://{}", self.host()), self.account, expression]);
+        command.args(["-c", script, &format!("http://{}", self.host()), account, expression]);
         let output = command.output().expect("run python");
         assert!(output.status.success(), "{expression}:\n{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).expect("it prints JSON")

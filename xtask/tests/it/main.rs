@@ -8,6 +8,7 @@ mod consent;
 mod delivery;
 mod deploy;
 mod dev;
+mod eks;
 mod emulator;
 mod gate;
 mod gates;

@@ -2,7 +2,8 @@
 
 MiniStack starts a cluster's container with every privilege and publishes it on every interface, and listens on one
 address. Here it listens on loopback, for the pipeline, and on Docker's bridge, for the clusters; a cluster is published
-on loopback alone, has no privileges, and gets the engine's socket and a directory, because its pods run beside it.
+on loopback alone, has no privileges, and gets the engine's socket and a directory, because its pods run beside it. What
+MiniStack does not know of EKS is answered by standin.py.
 """
 
 import asyncio
@@ -56,8 +57,9 @@ def address_of(interface):
 bridge = docker.from_env().networks.get("bridge").attrs["Options"]["com.docker.network.bridge.name"]
 
 from ministack.app import app  # noqa: E402  it reads its variables and may start containers
+from standin import StandIn  # noqa: E402
 
 config = Config()
 config.bind = [f"{host}:{os.environ['GATEWAY_PORT']}" for host in ("127.0.0.1", address_of(bridge))]
 config.keep_alive_timeout = 75
-asyncio.run(serve(app, config))
+asyncio.run(serve(StandIn(app), config))

@@ -39,6 +39,8 @@ const SECRET: &str = "emulator";
 const REQUIREMENTS: &str = include_str!("requirements.txt");
 const VENV: &str = "target/rehearsal-venv";
 const LAUNCH: &str = include_str!("launch.py");
+/// Answers what the emulator does not know; `launch.py` looks for it beside itself.
+const STAND_IN: &str = include_str!("standin.py");
 /// What the pipeline uses; each further one takes memory.
 const SERVICES: &str = "cloudformation,ec2,ecr,eks,iam,s3,secretsmanager,ssm,sts";
 /// How long the emulator may take to listen, and to end.
@@ -211,6 +213,7 @@ fn script(directory: &Path) -> PathBuf {
 fn spawn(directory: &Path, venv: &Path, aws: &Aws, port: u16, image: &str) -> Result<Child> {
     let doing = |error: &io::Error| Error::failed("start the emulator of AWS").source(error);
     fs::write(script(directory), LAUNCH).map_err(|error| doing(&error))?;
+    fs::write(directory.join("standin.py"), STAND_IN).map_err(|error| doing(&error))?;
     let log = File::create(directory.join("emulator.log")).map_err(|error| doing(&error))?;
     let errors = log.try_clone().map_err(|error| doing(&error))?;
     // The kernel's choice, so that rehearsals of two checkouts do not meet.
