@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{config::parse_duration, image::reference::Reference, plan::Protected};
 
 pub use bootstrap::Bootstrap;
-pub use cluster::{Cluster, ClusterCommand, Nodegroup, NodegroupCommand, Scale, Token};
+pub use cluster::{Cluster, ClusterCommand, Disband, Nodegroup, NodegroupCommand, Renew, Scale, Token, Upgrade};
 pub use local::{Local, LocalCommand, Node, Serve};
 pub use rehearsal::{Rehearsal, RehearsalCommand};
 pub use releases::{Diff, Promote, Rollback, Show, Side, Unlock};

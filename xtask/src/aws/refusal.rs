@@ -29,6 +29,8 @@ enum Refusal {
     Elsewhere,
     /// All of AWS shares the names of buckets.
     Taken,
+    /// AWS has troubles of its own, also after patience.
+    Down,
 }
 
 /// The code of an error, such as `RepositoryNotFoundException`.
@@ -100,6 +102,9 @@ pub(super) fn answered(doing: String, action: &str, aws: &Aws, code: &str, messa
         Some(Refusal::Elsewhere) => {
             error.hint(format!("the bucket is not in {region}: change aws.region, or name another bucket"))
         }
+        Some(Refusal::Down) => {
+            error.cause("AWS has troubles of its own").hint("run it again in a few minutes: it goes on where it is")
+        }
         Some(Refusal::Taken) => error.hint("all of AWS shares the names of buckets: choose another one"),
     }
 }
@@ -138,6 +143,7 @@ fn refusal(code: &str) -> Option<Refusal> {
         "OptInRequired" | "RegionDisabled" => Refusal::Region,
         "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraint" => Refusal::Elsewhere,
         "BucketAlreadyExists" => Refusal::Taken,
+        "InternalFailure" | "InternalError" | "InternalServerError" | "Server" | "ServiceUnavailable" => Refusal::Down,
         _ if name.ends_with("QuotaExceeded") || name.ends_with("LimitExceeded") => Refusal::Quota,
         _ => return None,
     })

@@ -33,6 +33,8 @@ fn each_kind_of_refusal_has_its_remedy() {
         ("UnrecognizedClientException", "credentials of the account"),
         ("ThrottlingException", "again in a few minutes"),
         ("SlowDown", "again in a few minutes"),
+        ("InternalFailure", "again in a few minutes"),
+        ("ServerException", "again in a few minutes"),
         ("LimitExceededException", "Service Quotas in us-east-2"),
         ("ServiceQuotaExceededException", "Service Quotas in us-east-2"),
         ("OptInRequired", "turn the region us-east-2 on"),

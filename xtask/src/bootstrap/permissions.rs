@@ -90,7 +90,7 @@ pub(crate) const TABLE: &[Permission] = &[
     row("ListParameters", On::Everything, Role::Plan, &["ssm:DescribeParameters"]),
     row("Parameters", On::Parameters, Role::Deploy, &["ssm:GetParameters"]),
     row("Stacks", On::Stacks, Role::Plan, &["cloudformation:DescribeStacks", "cloudformation:GetTemplate"]),
-    row("AddonVersions", On::Everything, Role::Plan, &["eks:DescribeAddonVersions"]),
+    row("Offers", On::Everything, Role::Plan, &["eks:DescribeAddonVersions", "eks:DescribeClusterVersions"]),
     row(
         "Cluster",
         On::Cluster,

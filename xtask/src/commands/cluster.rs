@@ -1,4 +1,4 @@
-//! `cluster` and `nodegroup`: the EKS cluster of an environment.
+//! `cluster`: the EKS cluster of an environment.
 
 use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{interrupt::Interrupt, lock, rehearsal, session::Session};
 use crate::{
-    cli::{Cluster, ClusterCommand, Nodegroup, NodegroupCommand, Output, Report, Reporting, Scale, Target, Token},
+    cli::{Cluster, ClusterCommand, Output, Report, Reporting, Target, Token, Upgrade},
     cluster::{self, Purpose, eks},
     config::{self, Eks, Environment, Unit},
     error::{Error, Result},
@@ -20,26 +20,19 @@ pub(super) async fn run(options: Cluster, printer: &Printer, interrupt: &Interru
     match options.command {
         ClusterCommand::Up(options) => up(&options, printer, interrupt).await,
         ClusterCommand::Status(options) => status(&options, printer).await,
+        ClusterCommand::Upgrade(options) => upgrade(&options, printer, interrupt).await,
         ClusterCommand::Kubeconfig(target) => kubeconfig(&target, printer).await,
         ClusterCommand::Token(options) => token(&options, printer).await,
         ClusterCommand::Down(options) => down(&options, printer, interrupt).await,
     }
 }
 
-/// Runs a verb of `nodegroup`.
-pub(super) async fn run_nodegroup(options: Nodegroup, printer: &Printer, interrupt: &Interrupt) -> Result<()> {
-    match options.command {
-        NodegroupCommand::List(options) => list(&options, printer).await,
-        NodegroupCommand::Scale(options) => scale(&options, printer, interrupt).await,
-    }
-}
-
-fn load(root: &Path, target: &Target) -> Result<Environment> {
+pub(super) fn load(root: &Path, target: &Target) -> Result<Environment> {
     config::load(root, &target.env)
 }
 
 /// The EKS cluster of an environment.
-fn eks_of(environment: &Environment) -> Result<&Eks> {
+pub(super) fn eks_of(environment: &Environment) -> Result<&Eks> {
     match &environment.cluster {
         config::Cluster::Eks(eks) => Ok(eks),
         _ => Err(Error::usage(format!("the cluster of {} is not on EKS", environment.name))
@@ -48,7 +41,7 @@ fn eks_of(environment: &Environment) -> Result<&Eks> {
 }
 
 /// Does some work with the locks of all services, where they can be had without the cluster.
-async fn holding<T>(
+pub(super) async fn holding<T>(
     environment: &Environment,
     command: &str,
     printer: &Printer,
@@ -82,15 +75,38 @@ async fn up(options: &Reporting, printer: &Printer, interrupt: &Interrupt) -> Re
     Ok(())
 }
 
+async fn upgrade(options: &Upgrade, printer: &Printer, interrupt: &Interrupt) -> Result<()> {
+    let root = super::root()?;
+    let _lock = lock::share(&root, "cluster upgrade")?;
+    let environment = load(&root, &options.reporting.target)?;
+    let eks = eks_of(&environment)?;
+    let upgrade = async |step: &Step| {
+        let done = Box::pin(eks::upgrade(&environment, eks, options.to.as_deref(), options.force, step)).await?;
+        Ok(Done::new(done.outcome, format!("EKS {}, Kubernetes {}", eks.name, done.version), done))
+    };
+    let work = printer.step("upgrade").run(upgrade);
+    let done = holding(&environment, "cluster upgrade", printer, interrupt, work).await?;
+    if done.version != eks.version {
+        let file = format!("infra-config/{}.yaml", environment.name);
+        printer.words(format!("\nnow set cluster.eks.version to \"{}\" in {file}", done.version));
+    }
+    if options.reporting.report.output == Output::Json {
+        printer.json(&json!({"cluster": eks.name, "version": done.version, "changes": done.changes}));
+    }
+    Ok(())
+}
+
 async fn status(options: &Reporting, printer: &Printer) -> Result<()> {
     let environment = load(&super::root()?, &options.target)?;
     let eks = eks_of(&environment)?;
     let planned = Box::pin(eks::plan(eks)).await?;
     let changes = planned.lines(eks);
     if options.report.output == Output::Json {
-        printer.json(&json!({"cluster": eks.name, "parts": planned.parts(), "changes": changes}));
+        let notice = &planned.notice;
+        printer.json(&json!({"cluster": eks.name, "parts": planned.parts(), "changes": changes, "notice": notice}));
         return Ok(());
     }
+    planned.notice.iter().for_each(|notice| printer.warning(notice));
     planned.parts().iter().for_each(|(name, status)| printer.data(format!("{name:<40} {status}")));
     match changes.is_empty() {
         true => printer.words("\nas configured"),
@@ -184,31 +200,4 @@ fn report(environment: &Environment, removed: &[String], report: Report, printer
     if report.output == Output::Json {
         printer.json(&json!({"environment": environment.name, "removed": removed}));
     }
-}
-
-async fn list(options: &Reporting, printer: &Printer) -> Result<()> {
-    let environment = load(&super::root()?, &options.target)?;
-    let groups = Box::pin(eks::nodegroups(eks_of(&environment)?)).await?;
-    if options.report.output == Output::Json {
-        printer.json(&groups);
-        return Ok(());
-    }
-    for group in &groups {
-        let size = format!("{} of {}..{}", group.desired, group.min, group.max);
-        printer.data(format!("{:<24} {:<10} {size:<12} {}", group.name, group.status, group.instance_types.join(", ")));
-        group.issues.iter().for_each(|issue| printer.data(format!("  {issue}")));
-    }
-    Ok(())
-}
-
-async fn scale(options: &Scale, printer: &Printer, interrupt: &Interrupt) -> Result<()> {
-    let root = super::root()?;
-    let _lock = lock::share(&root, "nodegroup scale")?;
-    let environment = load(&root, &options.target)?;
-    let eks = eks_of(&environment)?;
-    let scale = async |step: &Step| {
-        let outcome = Box::pin(eks::scale(&environment, eks, &options.name, options.nodes, step)).await?;
-        Ok(Done::new(outcome, format!("{}: {} nodes", options.name, options.nodes), ()))
-    };
-    holding(&environment, "nodegroup scale", printer, interrupt, printer.step("nodegroup").run(scale)).await
 }

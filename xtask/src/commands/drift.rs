@@ -8,7 +8,7 @@ use crate::{
     config::{self, Unit},
     error::{Error, Result},
     hooks,
-    plan::{self, Options, Plan},
+    plan::{self, MARKDOWN_LIMIT, Options, Plan},
     release::{Ledger, Outcome as Fate, Unsealed},
     ui::{Done, Outcome, Printer, Step},
 };
@@ -34,7 +34,7 @@ pub(super) async fn run(options: Drift, printer: &Printer) -> Result<()> {
     match options.output {
         PlanOutput::Text => each::sections(&looked, |drifted| drifted.plan.lines(), printer),
         PlanOutput::Json => each::documents(&environment, &looked, printer),
-        PlanOutput::Markdown => forecast::comment(&looked, printer, |unit, drifted, limit| {
+        PlanOutput::Markdown => forecast::comment(&looked, MARKDOWN_LIMIT, printer, |unit, drifted, limit| {
             let title = format!("Drift of {} in {}", unit.service.name, environment.name);
             drifted.plan.markdown(&title, &[("since", format!("release {}", drifted.since))], limit)
         }),

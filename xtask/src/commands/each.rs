@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use serde::Serialize;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     config::{Environment, Unit},
@@ -26,12 +26,20 @@ pub(super) async fn look<'a, T>(units: &[Unit<'a>], work: impl AsyncFn(Unit<'a>)
     join_all(look).await
 }
 
-/// Writes one JSON document. Of one service it is that of the service, of several it has `services`, where each has its
-/// own under its name, or `error`.
+/// Writes one JSON document.
 pub(super) fn documents<T: Serialize>(environment: &Environment, looked: &Looked<'_, T>, printer: &Printer) {
     match &looked[..] {
         [(_, Ok(found))] => printer.json(found),
         [_] => {}
+        _ => printer.json(&document(environment, looked)),
+    }
+}
+
+/// One JSON document. Of one service it is that of the service, of several it has `services`, where each has its own
+/// under its name, or `error`.
+pub(super) fn document<T: Serialize>(environment: &Environment, looked: &Looked<'_, T>) -> Value {
+    match &looked[..] {
+        [(_, Ok(found))] => json!(found),
         several => {
             let document = |(unit, found): &(Unit<'_>, Result<T>)| {
                 let found =
@@ -39,7 +47,7 @@ pub(super) fn documents<T: Serialize>(environment: &Environment, looked: &Looked
                 (unit.service.name.clone(), found)
             };
             let services: Map<_, _> = several.iter().map(document).collect();
-            printer.json(&json!({"environment": environment.name, "services": services}));
+            json!({"environment": environment.name, "services": services})
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use kube::Client;
 use serde::Serialize;
+use serde_json::json;
 
-use super::{each::Looked, pipeline, workload};
+use super::{each::Looked, infrastructure::Infrastructure, pipeline, workload};
 use crate::{
     cli::PlanOutput,
     config::{Builder, Environment, Unit},
@@ -178,22 +179,52 @@ impl Forecast {
     }
 }
 
-/// Writes what was found of each service to stdout.
-pub(super) fn show(environment: &Environment, looked: &Looked<'_, Forecast>, output: PlanOutput, printer: &Printer) {
-    match output {
-        PlanOutput::Text => super::each::sections(looked, Forecast::lines, printer),
-        PlanOutput::Json => super::each::documents(environment, looked, printer),
-        PlanOutput::Markdown => comment(looked, printer, |unit, forecast, limit| {
-            let title = format!("Plan for {} in {}", unit.service.name, environment.name);
-            forecast.plan.markdown(&title, &forecast.facts(), limit)
-        }),
+/// Writes what was found of the cluster and of each service to stdout.
+pub(super) fn show(
+    environment: &Environment,
+    looked: &Looked<'_, Forecast>,
+    infrastructure: Option<&Infrastructure>,
+    output: PlanOutput,
+    printer: &Printer,
+) {
+    match (output, infrastructure) {
+        (PlanOutput::Text, _) => {
+            infrastructure.iter().flat_map(|found| found.lines()).for_each(|line| printer.line(line));
+            super::each::sections(looked, Forecast::lines, printer);
+        }
+        (PlanOutput::Json, None) => super::each::documents(environment, looked, printer),
+        (PlanOutput::Json, Some(infrastructure)) => {
+            let mut document = super::each::document(environment, looked);
+            document["infrastructure"] = json!(infrastructure);
+            printer.json(&document);
+        }
+        (PlanOutput::Markdown, _) => {
+            let text = infrastructure.map(Infrastructure::markdown).unwrap_or_default();
+            if !text.is_empty() {
+                printer.data(&text);
+            }
+            comment(
+                looked,
+                MARKDOWN_LIMIT.saturating_sub(text.chars().count() + 1),
+                printer,
+                |unit, forecast, limit| {
+                    let title = format!("Plan for {} in {}", unit.service.name, environment.name);
+                    forecast.plan.markdown(&title, &forecast.facts(), limit)
+                },
+            );
+        }
     }
 }
 
-/// Writes one comment of a pull request: each service gets an equal part of what those before it have left.
-pub(super) fn comment<T>(looked: &Looked<'_, T>, printer: &Printer, markdown: impl Fn(Unit<'_>, &T, usize) -> String) {
+/// Writes one comment of a pull request, of so many characters: each service gets an equal part of what those before it
+/// have left.
+pub(super) fn comment<T>(
+    looked: &Looked<'_, T>,
+    mut left: usize,
+    printer: &Printer,
+    markdown: impl Fn(Unit<'_>, &T, usize) -> String,
+) {
     let found: Vec<_> = looked.iter().filter_map(|(unit, found)| Some((unit, found.as_ref().ok()?))).collect();
-    let mut left = MARKDOWN_LIMIT;
     for (index, (unit, one)) in found.iter().enumerate() {
         let text = markdown(**unit, one, left / (found.len() - index));
         left = left.saturating_sub(text.chars().count() + 1);

@@ -17,10 +17,12 @@ mod drift;
 mod each;
 mod forecast;
 mod history;
+mod infrastructure;
 mod interrupt;
 mod local;
 mod lock;
 mod logs;
+mod nodegroup;
 mod pipeline;
 mod plan;
 mod preflight;
@@ -74,8 +76,12 @@ fn ending(command: &Command) -> Option<Ending> {
         | Command::Rollback(_)
         | Command::Destroy(_)
         | Command::Dev(_)
-        | Command::Cluster(Cluster { command: ClusterCommand::Up(_) | ClusterCommand::Down(_) })
-        | Command::Nodegroup(Nodegroup { command: NodegroupCommand::Scale(_) }) => Some(Ending::Tidies),
+        | Command::Cluster(Cluster {
+            command: ClusterCommand::Up(_) | ClusterCommand::Upgrade(_) | ClusterCommand::Down(_),
+        })
+        | Command::Nodegroup(Nodegroup {
+            command: NodegroupCommand::Scale(_) | NodegroupCommand::Upgrade(_) | NodegroupCommand::Delete(_),
+        }) => Some(Ending::Tidies),
         Command::BuildImage(_)
         | Command::Push(_)
         | Command::Local(_)
@@ -108,7 +114,7 @@ async fn dispatch(command: Command, printer: &Printer, interrupt: &Interrupt) ->
         Command::Doctor(options) => doctor::run(options, printer).await,
         Command::Bootstrap(options) => bootstrap::run(options, printer).await,
         Command::Cluster(options) => cluster::run(options, printer, interrupt).await,
-        Command::Nodegroup(options) => cluster::run_nodegroup(options, printer, interrupt).await,
+        Command::Nodegroup(options) => nodegroup::run(options, printer, interrupt).await,
         Command::Rehearsal(options) => rehearsal::run(&options, printer).await,
         Command::Local(options) => local::run(options, printer).await,
         Command::Dev(options) => dev::run(options, printer, interrupt).await,

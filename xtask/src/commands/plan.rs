@@ -7,6 +7,7 @@ use kube::Client;
 use super::{
     each,
     forecast::{self, Forecast, Images, Release},
+    infrastructure::Infrastructure,
     lock, pipeline, preflight, release as image,
 };
 use crate::{
@@ -39,7 +40,7 @@ pub(super) async fn run(asked: Asked, printer: &Printer) -> Result<()> {
             return Err(Error::usage(format!("{flag} is of one service")).hint("name it with --service"));
         }
     }
-    let infrastructure = infrastructure(&environment, printer).await?;
+    let infrastructure = Infrastructure::look(&environment, printer).await?;
     let connection = cluster::find(&environment).await?;
     if connection.is_none() {
         check_absent(&environment, &asked)?;
@@ -51,7 +52,7 @@ pub(super) async fn run(asked: Asked, printer: &Printer) -> Result<()> {
         None => from_nothing(unit, source, &asked, printer).await,
     });
     let looked = looked.await;
-    forecast::show(&environment, &looked, asked.output, printer);
+    forecast::show(&environment, &looked, infrastructure.as_ref(), asked.output, printer);
     for (unit, found) in &looked {
         for hook in found.iter().flat_map(|found| &found.hooks) {
             printer.words(format!("> {} of {} runs {}", hook.object, unit.service.name, hook.phase));
@@ -61,6 +62,7 @@ pub(super) async fn run(asked: Asked, printer: &Printer) -> Result<()> {
         printer.words(format!("\napply it: cargo xtask apply {}", path.display()));
     }
     let differs = each::all(looked)?.iter().any(Forecast::differs);
+    let infrastructure = infrastructure.is_some_and(|infrastructure| infrastructure.differs());
     if asked.exit_code && (differs || infrastructure) { Err(Error::differs()) } else { Ok(()) }
 }
 
@@ -105,18 +107,6 @@ async fn against(
     }
     let release = readable.then(|| Release::next(&past, &plan, &image));
     Ok(Forecast { image, release, hooks: hooks.describe(unit), plan })
-}
-
-/// Shows what would change of the cluster itself; true if anything would.
-async fn infrastructure(environment: &Environment, printer: &Printer) -> Result<bool> {
-    let config::Cluster::Eks(eks) = &environment.cluster else { return Ok(false) };
-    let look = async |step: &Step| {
-        let lines = Box::pin(cluster::eks::plan(eks)).await?.lines(eks);
-        lines.iter().for_each(|line| step.detail(line));
-        let outcome = if lines.is_empty() { Outcome::Same } else { Outcome::Changed };
-        Ok(Done::new(outcome, format!("EKS {}, {} changes", eks.name, lines.len()), !lines.is_empty()))
-    };
-    printer.step("cluster").run(look).await
 }
 
 /// What the command line allows a plan to do.

@@ -3,12 +3,16 @@
 
 mod addons;
 mod nodegroups;
+mod versions;
 
 use std::time::Duration;
 
-use aws_sdk_eks::types::{
-    AccessScope, AccessScopeType, AuthenticationMode, ClusterStatus, CreateAccessConfigRequest, EncryptionConfig,
-    LogSetup, Logging, Provider, UpgradePolicyRequest, VpcConfigRequest,
+use aws_sdk_eks::{
+    error::{ProvideErrorMetadata, SdkError},
+    types::{
+        AccessScope, AccessScopeType, AuthenticationMode, ClusterStatus, CreateAccessConfigRequest, EncryptionConfig,
+        LogSetup, Logging, Provider, UpgradePolicyRequest, VpcConfigRequest,
+    },
 };
 
 use super::{
@@ -17,7 +21,7 @@ use super::{
     compare, is, live, names,
     stacks::{self, Stack},
     template,
-    wait::{Seen, Wait},
+    wait::{Seen, Wait, typical},
 };
 use crate::{
     aws::failed,
@@ -119,7 +123,8 @@ impl Work<'_> {
             }
         };
         let tags = self.tags().map(|(key, value)| (key.to_owned(), value)).into();
-        self.clients
+        let create = self
+            .clients
             .eks
             .create_cluster()
             .name(&eks.name)
@@ -133,19 +138,17 @@ impl Work<'_> {
             .deletion_protection(eks.deletion_protection)
             // Those of the configuration are EKS's to keep, and no others are.
             .bootstrap_self_managed_addons(false)
-            .set_tags(Some(tags))
-            .send()
-            .await
-            .map_err(|error| {
-                failed(format!("create the cluster {}", eks.name), "eks:CreateCluster", &self.eks.aws, &error)
-            })?;
+            .set_tags(Some(tags));
+        let doing = || format!("create the cluster {}", eks.name);
+        unless_there(create.send().await)
+            .map_err(|error| failed(doing(), "eks:CreateCluster", &self.eks.aws, &error))?;
         self.settled().await
     }
 
     /// Waits until nothing happens to the control plane any more, which a killed command may have begun.
     pub(super) async fn settled(&self) -> Result<()> {
         let name = &self.eks.name;
-        self.wait(format!("cluster {name}"), 10, 40)
+        self.wait(format!("cluster {name}"), typical::CLUSTER, 40)
             .until(async || {
                 let Some(cluster) = live::cluster(self.clients, name).await? else {
                     return Err(Error::failed(format!("the cluster {name} is gone")));
@@ -214,7 +217,7 @@ impl Work<'_> {
                 let update = update.set_kubernetes_groups(Some(access.groups.clone())).send().await;
                 update.map_err(|error| failed(doing(), "eks:UpdateAccessEntry", &self.eks.aws, &error))?;
             }
-            Err(error) => return Err(failed(doing(), "eks:UpdateAccessEntry", &self.eks.aws, &error)),
+            Err(error) => return Err(failed(doing(), "eks:CreateAccessEntry", &self.eks.aws, &error)),
         }
         for policy in &access.policies {
             let scope = match &policy.scope {
@@ -261,10 +264,7 @@ impl Work<'_> {
                 create = create.tags(key, value);
             }
             let create = create.namespace(&identity.namespace).service_account(&identity.service_account);
-            return create
-                .send()
-                .await
-                .map(drop)
+            return unless_there(create.send().await)
                 .map_err(|error| failed(doing(), "eks:CreatePodIdentityAssociation", &self.eks.aws, &error));
         };
         let update = eks.update_pod_identity_association().cluster_name(cluster).role_arn(role);
@@ -278,6 +278,14 @@ impl Work<'_> {
         request.map(drop).map_err(|error| {
             failed(format!("remove the pod identity {id}"), "eks:DeletePodIdentityAssociation", &self.eks.aws, &error)
         })
+    }
+}
+
+/// What there is already was made by the same request, whose answer was lost: a look had shown that it was missing.
+fn unless_there<T, E: ProvideErrorMetadata, R>(made: Result<T, SdkError<E, R>>) -> Result<(), SdkError<E, R>> {
+    match made {
+        Err(error) if !is(&error, "ResourceInUseException") => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{compare::find_identity, live::Live, names};
+use super::{compare::find_identity, live::Live, names, wait::typical};
 use crate::config::aws::{Access, Addon, Eks, Identity, Nodegroup};
 
 /// One thing to do, in the order in which they are done.
@@ -93,6 +93,27 @@ impl Change {
             Self::Disband(name) => format!("- Nodegroup {name}"),
         }
     }
+
+    /// How many it usually takes; of what is over in seconds none.
+    fn minutes(&self) -> u32 {
+        match self {
+            Self::Cluster => typical::CLUSTER,
+            Self::Network(_) | Self::Roles(_) => typical::STACK,
+            Self::Configure(_) => typical::CONFIGURE,
+            Self::Group(_, Again::No) => typical::NODES,
+            Self::Group(_, Again::Yes) => typical::NODES + typical::DRAIN,
+            Self::Disband(_) => typical::DRAIN,
+            Self::Regroup(_) | Self::Install(_) | Self::Refit(_) | Self::Uninstall(_) => 1,
+            Self::Admit(_) | Self::Expel(_) | Self::Revoke(..) | Self::Identify(_) | Self::Forget(_) => 0,
+        }
+    }
+}
+
+/// How many minutes the changes usually take: nodes are made side by side, the rest is done one after the other.
+pub(super) fn minutes(changes: &[Change]) -> u32 {
+    let nodes = changes.iter().filter(|change| matches!(change, Change::Group(..))).map(Change::minutes).max();
+    let others = changes.iter().filter(|change| !matches!(change, Change::Group(..))).map(Change::minutes);
+    others.sum::<u32>() + nodes.unwrap_or_default()
 }
 
 fn sign(there: bool) -> char {

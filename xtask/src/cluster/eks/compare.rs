@@ -50,8 +50,9 @@ fn same_version(eks: &Eks, cluster: &Cluster) -> Result<()> {
     if is == eks.version {
         return Ok(());
     }
-    Err(Error::failed(format!("the cluster {} runs Kubernetes {is}, not {}", eks.name, eks.version))
-        .hint(format!("an upgrade is a step of its own: set cluster.eks.version to \"{is}\" to go on without it")))
+    Err(Error::failed(format!("the cluster {} runs Kubernetes {is}, not {}", eks.name, eks.version)).hint(format!(
+        "an upgrade is a step of its own: cargo xtask cluster upgrade; or set cluster.eks.version to \"{is}\""
+    )))
 }
 
 fn facets(eks: &Eks, cluster: &Cluster) -> Vec<Facet> {

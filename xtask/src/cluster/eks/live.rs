@@ -31,6 +31,13 @@ pub(super) struct Entry {
     pub(super) ours: bool,
 }
 
+impl Live {
+    /// The version of Kubernetes that the control plane has.
+    pub(super) fn version(&self) -> Option<&str> {
+        self.cluster.as_ref().and_then(|cluster| cluster.version())
+    }
+}
+
 /// Looks at everything.
 pub(super) async fn look(clients: &Clients, eks: &Eks) -> Result<Live> {
     let (network, roles) = (names::network(eks), names::roles(eks));
@@ -77,7 +84,7 @@ pub(super) async fn addon(clients: &Clients, cluster: &str, name: &str) -> Resul
     }
 }
 
-async fn nodegroups(clients: &Clients, cluster: &str) -> Result<Vec<Nodegroup>> {
+pub(super) async fn nodegroups(clients: &Clients, cluster: &str) -> Result<Vec<Nodegroup>> {
     let names = clients.eks.list_nodegroups().cluster_name(cluster).into_paginator().items().send();
     let names = names.collect::<Result<Vec<_>, _>>().await;
     let names = names.map_err(|error| {

@@ -7,14 +7,21 @@ mod compare;
 mod groups;
 mod live;
 pub(crate) mod names;
+mod nodegroup;
+mod prices;
 pub(crate) mod stacks;
 mod template;
 #[cfg(test)]
 mod tests;
 pub mod token;
+mod upgrade;
+mod versions;
 mod wait;
 
-use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_eks::{
+    error::{ProvideErrorMetadata, SdkError},
+    types::Cluster,
+};
 use kube::{
     client::ClientBuilder,
     config::{Cluster as KubeCluster, Context, Kubeconfig, NamedCluster, NamedContext},
@@ -22,6 +29,11 @@ use kube::{
 use tower::{buffer::BufferLayer, filter::AsyncFilterLayer};
 
 use self::{act::Work, change::Change, live::Live, token::Tokens, wait::Wait};
+pub use self::{
+    nodegroup::{Group, delete, nodegroups, renew, scale},
+    prices::Price,
+    upgrade::{Upgraded, upgrade},
+};
 use super::{client, rehearsal};
 use crate::{
     aws::{self, failed},
@@ -45,6 +57,12 @@ pub(crate) struct Clients {
 pub struct Planned {
     live: Live,
     changes: Vec<Change>,
+    /// What somebody should know of its version.
+    pub notice: Option<String>,
+    /// What it costs.
+    pub price: Price,
+    /// How long the changes usually take.
+    pub minutes: u32,
 }
 
 impl Clients {
@@ -106,86 +124,26 @@ impl Planned {
     }
 }
 
-/// A nodegroup, for people and programs.
-#[derive(Debug, serde::Serialize)]
-pub struct Group {
-    /// Its name.
-    pub name: String,
-    /// EKS's word for what it is.
-    pub status: String,
-    /// How many nodes there should be.
-    pub desired: i32,
-    /// The fewest.
-    pub min: i32,
-    /// The most.
-    pub max: i32,
-    /// What its nodes may be.
-    pub instance_types: Vec<String>,
-    /// What ails it.
-    pub issues: Vec<String>,
-}
-
-/// The nodegroups of the cluster.
-///
-/// # Errors
-/// AWS refuses.
-pub async fn nodegroups(eks: &Eks) -> Result<Vec<Group>> {
-    let live = live::look(&Clients::new(&eks.aws).await?, eks).await?;
-    let group = |group: &aws_sdk_eks::types::Nodegroup| {
-        let size = group.scaling_config();
-        let issues = group.health().into_iter().flat_map(|health| health.issues());
-        Group {
-            name: group.nodegroup_name().unwrap_or_default().to_owned(),
-            status: group.status().map_or("UNKNOWN", |status| status.as_str()).to_owned(),
-            desired: size.and_then(|size| size.desired_size()).unwrap_or_default(),
-            min: size.and_then(|size| size.min_size()).unwrap_or_default(),
-            max: size.and_then(|size| size.max_size()).unwrap_or_default(),
-            instance_types: group.instance_types().to_vec(),
-            issues: issues.filter_map(|issue| issue.message()).map(str::to_owned).collect(),
-        }
-    };
-    Ok(live.nodegroups.iter().map(group).collect())
-}
-
-/// Has a nodegroup have that many nodes.
-///
-/// # Errors
-/// There is no such nodegroup, the number is beyond its limits, or AWS refuses.
-pub async fn scale(environment: &Environment, eks: &Eks, name: &str, nodes: u32, step: &Step) -> Result<Outcome> {
-    let group = eks.nodegroups.iter().find(|group| group.name == name).ok_or_else(|| {
-        let names: Vec<&str> = eks.nodegroups.iter().map(|group| group.name.as_str()).collect();
-        Error::usage(format!("there is no nodegroup {name} in {}", environment.name))
-            .hint(format!("it has {}", names.join(", ")))
-    })?;
-    if !(group.size.min..=group.size.max).contains(&nodes) {
-        return Err(Error::usage(format!("{nodes} nodes are beyond the limits of the nodegroup {name}"))
-            .cause(format!("it has from {} to {}", group.size.min, group.size.max))
-            .hint("change its size in the configuration, then cargo xtask cluster up"));
-    }
-    let clients = Clients::new(&eks.aws).await?;
-    let found = live::nodegroup(&clients, &eks.name, name).await?;
-    let nodes = i32::try_from(nodes).unwrap_or(i32::MAX);
-    let now = found.as_ref().and_then(|found| found.scaling_config()?.desired_size());
-    if now == Some(nodes) {
-        return Ok(Outcome::Same);
-    }
-    let work = Work { clients: &clients, eks, environment: &environment.name, step };
-    work.resize(group, nodes).await?;
-    Ok(Outcome::Changed)
-}
-
 /// What would change. Changes nothing.
 ///
 /// # Errors
 /// AWS refuses, or something cannot be changed into what is configured.
 pub async fn plan(eks: &Eks) -> Result<Planned> {
     // Where a rehearsal has not begun there is nothing, and nobody to ask.
-    let live = match rehearsal::is_missing(&eks.aws).await {
-        true => Live::default(),
-        false => live::look(&Clients::new(&eks.aws).await?, eks).await?,
+    let (live, offers) = match rehearsal::is_missing(&eks.aws).await {
+        true => (Live::default(), None),
+        false => {
+            let clients = Clients::new(&eks.aws).await?;
+            let (live, offers) = futures::try_join!(live::look(&clients, eks), versions::offered(&clients))?;
+            (live, Some(offers))
+        }
     };
+    let judge = |offers: &Vec<_>| versions::judge(eks, live.version(), offers, versions::today());
+    let notice = offers.as_ref().map(judge).transpose()?.flatten();
+    let extended = offers.is_some_and(|offers| versions::is_extended(eks, &offers));
     let changes = compare::compare(eks, &live)?;
-    Ok(Planned { live, changes })
+    let (price, minutes) = (prices::of(eks, &live, extended), change::minutes(&changes));
+    Ok(Planned { live, changes, notice, price, minutes })
 }
 
 /// Makes the cluster what it is configured to be.
@@ -197,10 +155,18 @@ pub async fn ensure(environment: &Environment, eks: &Eks, step: &Step) -> Result
     let work = Work { clients: &clients, eks, environment: &environment.name, step };
     step.update("looking at what is there");
     let live = live::look(&clients, eks).await?;
+    if let Some(cluster) = &live.cluster {
+        owned(cluster, eks, &environment.name)?;
+    }
     let changes = compare::compare(eks, &live)?;
-    let made = live.cluster.is_some();
-    if made {
-        work.settled().await?;
+    match live.cluster {
+        Some(_) => work.settled().await?,
+        None => {
+            let offers = versions::offered(&clients).await?;
+            if let Some(notice) = versions::judge(eks, None, &offers, versions::today())? {
+                step.line(notice);
+            }
+        }
     }
     for change in &changes {
         let line = change.line(eks, &live);
@@ -231,12 +197,7 @@ pub async fn remove(environment: &Environment, eks: &Eks, step: &Step) -> Result
             return Err(Error::failed(format!("the cluster {} is protected from deletion", eks.name))
                 .hint("set cluster.eks.deletion_protection to false, cargo xtask cluster up, then again"));
         }
-        let ours = cluster.tags().and_then(|tags| tags.get(names::TAG));
-        if ours != Some(&environment.name) {
-            return Err(Error::failed(format!("the cluster {} was not made for {}", eks.name, environment.name)).hint(
-                format!("it carries no tag {}={}: delete it by hand if it must go", names::TAG, environment.name),
-            ));
-        }
+        owned(cluster, eks, &environment.name)?;
         for name in live.nodegroups.iter().filter_map(|group| group.nodegroup_name()) {
             step.progress(format!("- Nodegroup {name}"));
             work.disband(name).await?;
@@ -266,6 +227,20 @@ pub async fn remove(environment: &Environment, eks: &Eks, step: &Step) -> Result
         }
     }
     Ok(removed)
+}
+
+/// Refuses to lay hands on what was made for somebody else, or by hand.
+fn owned(cluster: &Cluster, eks: &Eks, environment: &str) -> Result<()> {
+    match cluster.tags().and_then(|tags| tags.get(names::TAG)) {
+        Some(whose) if whose == environment => Ok(()),
+        whose => {
+            let whose = whose.map_or("it carries no tag".to_owned(), |whose| format!("its tag says {whose}"));
+            let tag = names::TAG;
+            Err(Error::failed(format!("the cluster {} was not made for {environment}", eks.name))
+                .cause(format!("{whose}; ours is {tag}={environment}"))
+                .hint("choose another name: cluster.eks.name; or tag it, if it is to be taken over, or to go"))
+        }
+    }
 }
 
 /// A client for the cluster's API, if there is a cluster that answers.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Clients, is,
-    wait::{Seen, Wait},
+    wait::{Seen, Wait, typical},
 };
 use crate::{
     aws::failed,
@@ -15,7 +15,7 @@ use crate::{
     ui::Step,
 };
 
-const TYPICAL: Duration = Duration::from_secs(120);
+const TYPICAL: Duration = Duration::from_secs(60 * typical::STACK as u64);
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 /// CloudFormation's word for a change set without changes.
 const NOTHING: [&str; 2] = ["didn't contain changes", "No updates are to be performed"];
@@ -82,7 +82,7 @@ pub(crate) async fn put(
     let doing = || format!("change the stack {name}");
     let set = format!("slipway-{}", uuid::Uuid::new_v4());
     let tags = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(value).build()).collect();
-    clients
+    let create = clients
         .stacks
         .create_change_set()
         .stack_name(name)
@@ -92,9 +92,13 @@ pub(crate) async fn put(
         .capabilities(Capability::CapabilityNamedIam)
         .template_body(template.to_string())
         .set_tags(Some(tags))
-        .send()
-        .await
-        .map_err(|error| failed(doing(), "cloudformation:CreateChangeSet", &clients.aws, &error))?;
+        .send();
+    match create.await {
+        Ok(_) => {}
+        // The answer was lost, and the set is made.
+        Err(error) if is(&error, "AlreadyExistsException") => {}
+        Err(error) => return Err(failed(doing(), "cloudformation:CreateChangeSet", &clients.aws, &error)),
+    }
     let wait = Wait { step, what: format!("change set of {name}"), typical: Duration::from_secs(10), limit: LIMIT };
     let changes = wait.until(async || {
         let found = clients.stacks.describe_change_set().stack_name(name).change_set_name(&set).send().await;
@@ -110,21 +114,28 @@ pub(crate) async fn put(
         }
     });
     if changes.await? {
-        let executed = clients.stacks.execute_change_set().stack_name(name).change_set_name(&set).send().await;
-        executed.map_err(|error| failed(doing(), "cloudformation:ExecuteChangeSet", &clients.aws, &error))?;
+        match clients.stacks.execute_change_set().stack_name(name).change_set_name(&set).send().await {
+            Ok(_) => {}
+            // The answer was lost, and it is carried out.
+            Err(error) if is(&error, "InvalidChangeSetStatus") || is(&error, "ChangeSetNotFound") => {}
+            Err(error) => return Err(failed(doing(), "cloudformation:ExecuteChangeSet", &clients.aws, &error)),
+        }
     } else {
         let deleted = clients.stacks.delete_change_set().stack_name(name).change_set_name(&set).send().await;
         deleted.map_err(|error| failed(doing(), "cloudformation:DeleteChangeSet", &clients.aws, &error))?;
     }
     let stack = settle(clients, name, step).await?;
-    match stack.map(|stack| stack.status) {
+    match stack.as_ref().map(|stack| &stack.status) {
         Some(StackStatus::CreateComplete | StackStatus::UpdateComplete) => {}
         status => {
-            let state = status.map_or("gone", |status| word(&status));
+            let state = status.map_or("gone", word);
             return Err(Error::failed(doing())
                 .cause(first_cause(clients, name).await.unwrap_or(format!("it is {state}")))
                 .hint("run the same command again when the cause is mended: a stack that is half made is made again"));
         }
+    }
+    if stack.is_some_and(|stack| stack.protected == protected) {
+        return Ok(());
     }
     let request =
         clients.stacks.update_termination_protection().stack_name(name).enable_termination_protection(protected);

@@ -9,6 +9,16 @@ use crate::{
     ui::Step,
 };
 
+/// How many minutes AWS usually takes.
+pub(super) mod typical {
+    pub(in super::super) const CLUSTER: u32 = 10;
+    pub(in super::super) const CONFIGURE: u32 = 3;
+    pub(in super::super) const STACK: u32 = 2;
+    pub(in super::super) const NODES: u32 = 4;
+    pub(in super::super) const DRAIN: u32 = 5;
+    pub(in super::super) const UPDATE: u32 = 10;
+}
+
 /// What a look at something shows.
 pub(super) enum Seen<T> {
     /// It is as it should be.

@@ -3,8 +3,12 @@
 use aws_sdk_eks::types::{Issue, NodegroupStatus, UpdateLabelsPayload, UpdateTaintsPayload};
 
 use super::{
-    super::{change::Again, groups, is, live, template, wait::Seen},
-    Work, gone,
+    super::{
+        change::Again,
+        groups, is, live, template,
+        wait::{Seen, typical},
+    },
+    Work, gone, unless_there,
 };
 use crate::{
     aws::failed,
@@ -23,7 +27,7 @@ impl Work<'_> {
         for (key, value) in self.tags() {
             create = create.tags(key, value);
         }
-        create
+        let create = create
             .set_subnets(Some(subnets))
             .node_role(self.role(template::NODE_ROLE).await?)
             .set_instance_types(Some(group.instance_types.clone()))
@@ -34,13 +38,10 @@ impl Work<'_> {
             .set_labels(Some(group.labels.clone().into_iter().collect()))
             .set_taints(Some(groups::taints(group)))
             .update_config(groups::update(group))
-            .node_repair_config(groups::repair(group))
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| {
-                failed(format!("create the nodegroup {}", group.name), "eks:CreateNodegroup", &self.eks.aws, &error)
-            })
+            .node_repair_config(groups::repair(group));
+        unless_there(create.send().await).map_err(|error| {
+            failed(format!("create the nodegroup {}", group.name), "eks:CreateNodegroup", &self.eks.aws, &error)
+        })
     }
 
     /// Waits until every nodegroup has its nodes: they are made side by side.
@@ -52,7 +53,7 @@ impl Work<'_> {
     }
 
     pub(in super::super) async fn group_settled(&self, name: &str) -> Result<()> {
-        let wait = self.wait(format!("nodegroup {name}"), 4, 40);
+        let wait = self.wait(format!("nodegroup {name}"), typical::NODES, 40);
         wait.until(async || {
             let Some(found) = live::nodegroup(self.clients, &self.eks.name, name).await? else {
                 return Err(Error::failed(format!("the nodegroup {name} is gone")));
@@ -120,6 +121,25 @@ impl Work<'_> {
         self.group_settled(&group.name).await
     }
 
+    /// Has the nodes of a group run a version of Kubernetes, by that image or the newest of it. EKS drains the old ones.
+    pub(in super::super) async fn renew(
+        &self,
+        name: &str,
+        version: &str,
+        image: Option<&str>,
+        force: bool,
+    ) -> Result<()> {
+        let request = self.clients.eks.update_nodegroup_version().cluster_name(&self.eks.name).nodegroup_name(name);
+        // An image is of one version: both may not be named.
+        let request = request.set_version(image.is_none().then(|| version.to_owned()));
+        let update =
+            request.set_release_version(image.map(str::to_owned)).force(force).send().await.map_err(|error| {
+                failed(format!("upgrade the nodegroup {name}"), "eks:UpdateNodegroupVersion", &self.eks.aws, &error)
+            })?;
+        self.updated(update.update(), Some(name)).await?;
+        self.group_settled(name).await
+    }
+
     /// EKS drains the nodes before it ends them.
     pub(in super::super) async fn disband(&self, name: &str) -> Result<()> {
         match self.clients.eks.delete_nodegroup().cluster_name(&self.eks.name).nodegroup_name(name).send().await {
@@ -135,7 +155,7 @@ impl Work<'_> {
                 ));
             }
         }
-        self.wait(format!("nodegroup {name}"), 5, 40)
+        self.wait(format!("nodegroup {name}"), typical::DRAIN, 40)
             .until(async || match live::nodegroup(self.clients, &self.eks.name, name).await? {
                 Some(found) if found.status() == Some(&NodegroupStatus::DeleteFailed) => {
                     let issues = found.health().into_iter().flat_map(|health| health.issues());
