@@ -86,22 +86,20 @@ fn a_service_is_shipped_to_eks_and_gone_again() {
 #[test]
 fn a_killed_cluster_up_and_down_go_on() {
     let rehearsal = Rehearsal::new();
-    // By then the network, the control plane, access and the nodes have been begun.
-    for (step, way_down) in [(1, 1), (3, 2), (5, 3), (10, 4)] {
-        rehearsal.kill_at(&["cluster", "up"], step);
-        let run = rehearsal.runs(&["cluster", "up"]);
-        let status: Value = serde_json::from_str(&rehearsal.runs(&["cluster", "status", "--output", "json"]).stdout)
-            .expect("the status is JSON");
-        assert_eq!(status["changes"], Value::Array(Vec::new()), "after a kill at step {step}: {}", run.stderr);
-        let inventory = rehearsal.inventory();
-        for (what, count) in [("cluster", 1), ("stack", 2), ("role", 3), ("vpc", 1), ("subnet", 2)] {
-            let found = inventory.iter().filter(|line| line.starts_with(what)).count();
-            assert_eq!(found, count, "{what} after a kill at step {step}: {inventory:#?}");
-        }
-        rehearsal.kill_at(&["cluster", "down"], way_down);
-        rehearsal.runs(&["cluster", "down"]);
-        assert_eq!(rehearsal.inventory(), Vec::<String>::new(), "after a kill at step {way_down} of the way down");
+    // The control plane has been begun by then, and its end; eks.rs has the other moments, without containers.
+    rehearsal.kill_at(&["cluster", "up"], 4);
+    let run = rehearsal.runs(&["cluster", "up"]);
+    let status: Value = serde_json::from_str(&rehearsal.runs(&["cluster", "status", "--output", "json"]).stdout)
+        .expect("the status is JSON");
+    assert_eq!(status["changes"], Value::Array(Vec::new()), "{}", run.stderr);
+    let inventory = rehearsal.inventory();
+    for (what, count) in [("cluster", 1), ("stack", 2), ("role", 3), ("vpc", 1), ("subnet", 2)] {
+        let found = inventory.iter().filter(|line| line.starts_with(what)).count();
+        assert_eq!(found, count, "{what}: {inventory:#?}");
     }
+    rehearsal.kill_at(&["cluster", "down"], 6);
+    rehearsal.runs(&["cluster", "down"]);
+    assert_eq!(rehearsal.inventory(), Vec::<String>::new());
 }
 
 fn nothing_is_started_to_plan(rehearsal: &Rehearsal) {
