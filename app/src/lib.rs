@@ -4,7 +4,7 @@
 //! together: [`text`] is what it does, by itself or with another service ([`upcase`], [`cache`]), and [`api`] how that
 //! is asked for; [`users`], [`auth`] and [`upload`] are there
 //! when they are configured; [`health`], [`metrics`] and [`trace`] tell how it does, [`docs`] how it is used. Every
-//! refusal is a [`problem`]. [`serve`] is one server of it, whose [`drain`] loses no request.
+//! refusal is a [`problem`], other services are asked by way of [`outward`]. [`serve`] is one server of it, whose [`drain`] loses no request.
 
 pub mod api;
 pub mod around;
@@ -20,6 +20,7 @@ pub mod health;
 pub mod limit;
 pub mod media;
 pub mod metrics;
+pub mod outward;
 pub mod problem;
 pub mod query;
 pub mod router;

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use hyper::Uri;
+
 use super::{
     file,
     secret::{MASK, Secret},
@@ -113,6 +115,15 @@ impl<'a> Reader<'a> {
     /// `true` or `false`, by default as given.
     pub(super) fn flag(&mut self, name: &'static str, default: &str) -> bool {
         self.value(name, default, "true or false", |text| text.parse().ok())
+    }
+
+    /// A URL to ask others at, which need not be there. A password in it would be shown.
+    pub(super) fn url(&mut self, name: &'static str) -> Option<Uri> {
+        self.optional(name, "a URL of http or https without user and password", |text| {
+            let uri: Uri = text.parse().ok()?;
+            let taken = matches!(uri.scheme_str()?, "http" | "https") && !uri.authority()?.as_str().contains('@');
+            taken.then_some(uri)
+        })
     }
 
     /// Something that settings break only together.

@@ -12,8 +12,7 @@ pub struct Telemetry {
     pub version: String,
     /// `LOG_LEVEL`: error, warn, info (the default), debug or trace. Requests are logged at debug.
     pub log_level: Level,
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: the collector that traces go to, over HTTP; by default none are made. Collectors run
-    /// beside what they collect from: there is no TLS.
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: the collector that traces go to, over HTTP; by default none are made.
     pub collector: Option<Uri>,
     /// `OTEL_SERVICE_NAME`: what it is called in traces, by default app.
     pub service_name: String,
@@ -34,16 +33,11 @@ impl Telemetry {
                 "trace" => Some(Level::TRACE),
                 _ => None,
             }),
-            collector: read.optional("OTEL_EXPORTER_OTLP_ENDPOINT", "a URL of http without user and password", url),
+            collector: read.url("OTEL_EXPORTER_OTLP_ENDPOINT"),
             service_name: read.value("OTEL_SERVICE_NAME", "app", "visible ASCII characters", visible),
             sampled: read.value("OTEL_TRACES_SAMPLER_ARG", "1", "a number from 0 to 1", |text| {
                 text.parse().ok().filter(|share| (0.0..=1.0).contains(share))
             }),
         }
     }
-}
-
-fn url(text: &str) -> Option<Uri> {
-    let uri: Uri = text.parse().ok()?;
-    (uri.scheme_str() == Some("http") && !uri.authority()?.as_str().contains('@')).then_some(uri)
 }

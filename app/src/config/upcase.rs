@@ -34,7 +34,7 @@ impl Upcase {
             "shoutcloud" => Some(true),
             _ => None,
         });
-        let url = read.optional("SHOUTCLOUD_URL", "a URL of http without user and password", url);
+        let url = read.url("SHOUTCLOUD_URL");
         read.require(!external || url.is_some(), || "SHOUTCLOUD_URL must be set when UPCASE is shoutcloud".to_owned());
         Self {
             shoutcloud: url.filter(|_| external),
@@ -47,9 +47,4 @@ impl Upcase {
             fallback: read.flag("SHOUTCLOUD_FALLBACK", "false"),
         }
     }
-}
-
-fn url(text: &str) -> Option<Uri> {
-    let uri: Uri = text.parse().ok()?;
-    (uri.scheme_str() == Some("http") && !uri.authority()?.as_str().contains('@')).then_some(uri)
 }

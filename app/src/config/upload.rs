@@ -1,7 +1,5 @@
 //! Where random files are uploaded to.
 
-use hyper::Uri;
-
 use super::Reader;
 
 /// Its bucket; without one nothing is uploaded. Region and credentials are found as by every program that uses AWS: in
@@ -25,10 +23,7 @@ impl Upload {
                 let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
                 ((3..=63).contains(&text.len()) && text.bytes().all(plain)).then(|| text.to_owned())
             }),
-            endpoint: read.optional("UPLOAD_ENDPOINT", "an http or https URL", |text| {
-                let uri: Uri = text.parse().ok()?;
-                (matches!(uri.scheme_str()?, "http" | "https") && uri.host().is_some()).then(|| text.to_owned())
-            }),
+            endpoint: read.url("UPLOAD_ENDPOINT").map(|url| url.to_string()),
             limit: read.bytes("UPLOAD_LIMIT", "64MiB", 5 << 30),
             concurrency: read.number("UPLOAD_CONCURRENCY", "2", 1, 100),
         }

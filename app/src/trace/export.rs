@@ -6,10 +6,6 @@ use async_trait::async_trait;
 use axum::http::{Request, Response, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::{
-    client::legacy::{Client as Hyper, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
@@ -19,7 +15,7 @@ use opentelemetry_sdk::{
 };
 use tokio::runtime::Handle;
 
-use crate::config::Telemetry;
+use crate::{config::Telemetry, outward};
 
 /// How long a collector may take. What it does not take is dropped, and no request waits for it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,10 +35,7 @@ impl Traces {
         let Some(collector) = &telemetry.collector else { return Ok(None) };
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Client {
-                client: Hyper::builder(TokioExecutor::new()).build_http(),
-                runtime: Handle::current(),
-            })
+            .with_http_client(Client { client: outward::client(PATIENCE, 1), runtime: Handle::current() })
             .with_endpoint(endpoint(collector))
             .with_timeout(PATIENCE)
             .build()
@@ -83,7 +76,7 @@ fn endpoint(collector: &Uri) -> String {
 /// The service's own HTTP client, for a thread that is none of the runtime's.
 #[derive(Debug)]
 struct Client {
-    client: Hyper<HttpConnector, Full<Bytes>>,
+    client: outward::Client,
     runtime: Handle,
 }
 

@@ -7,10 +7,6 @@ use axum::{
     http::{HeaderValue, Method, Request, StatusCode, Uri, header},
 };
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::Semaphore,
@@ -18,10 +14,8 @@ use tokio::{
 };
 
 use super::{Failure, breaker::Breaker, budget::Budget};
-use crate::{config::Upcase, metrics::Metrics, trace};
+use crate::{config::Upcase, metrics::Metrics, outward, trace};
 
-/// How long a connection is kept for the next request; servers close theirs later, mostly.
-const IDLE: Duration = Duration::from_secs(30);
 /// The first pause before asking again; each is twice as long as the one before.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -43,7 +37,7 @@ struct Shouted<'a> {
 #[derive(Debug)]
 pub(super) struct Client {
     url: Uri,
-    http: legacy::Client<HttpConnector, Full<Bytes>>,
+    http: outward::Client,
     timeout: Duration,
     retries: u32,
     under_way: Semaphore,
@@ -54,17 +48,9 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(url: Uri, config: &Upcase, metrics: Metrics) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(config.connect_timeout));
-        connector.set_nodelay(true);
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(config.concurrency)
-            .build(connector);
         Self {
             url,
-            http,
+            http: outward::client(config.connect_timeout, config.concurrency),
             timeout: config.timeout,
             retries: config.retries,
             under_way: Semaphore::new(config.concurrency),

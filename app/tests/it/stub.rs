@@ -13,8 +13,10 @@ use axum::{
     Router, body::Bytes, extract::State, http::StatusCode, response::IntoResponse as _, response::Response,
     routing::post,
 };
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime, task::JoinHandle};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -40,21 +42,36 @@ pub(crate) struct Stub {
     runtime: Runtime,
     pub(crate) address: SocketAddr,
     told: Arc<Told>,
+    tls: Option<TlsAcceptor>,
     server: Option<JoinHandle<()>>,
 }
 
 impl Stub {
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// One that speaks TLS, and its certificate, which nobody has signed but itself.
+    pub(crate) fn start_with_tls() -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = made.signing_key.serialize_der().try_into().unwrap();
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+        (Self::start_with(Some(Arc::new(config).into())), made.cert.pem())
+    }
+
+    fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let mut stub = Self { runtime, address, told: Arc::default(), server: None };
+        let mut stub = Self { runtime, address, told: Arc::default(), tls, server: None };
         stub.serve(listener);
         stub
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/V1/SHOUT", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/V1/SHOUT", self.address)
     }
 
     pub(crate) fn be(&self, mode: Mode) {
@@ -82,16 +99,24 @@ impl Stub {
 
     fn serve(&mut self, listener: TcpListener) {
         let router = Router::new().route("/V1/SHOUT", post(shout)).with_state(self.told.clone());
+        let tls = self.tls.clone();
         self.server = Some(self.runtime.spawn(async move {
             // Connections are tasks of this one, so that they die with it.
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let Ok((stream, _)) = listener.accept().await else { return };
                 let service = hyper_util::service::TowerToHyperService::new(router.clone());
-                connections.spawn(
-                    hyper::server::conn::http1::Builder::new()
-                        .serve_connection(hyper_util::rt::TokioIo::new(stream), service),
-                );
+                let tls = tls.clone();
+                connections.spawn(async move {
+                    let http = hyper::server::conn::http1::Builder::new();
+                    match tls {
+                        None => http.serve_connection(TokioIo::new(stream), service).await,
+                        Some(tls) => {
+                            let Ok(stream) = tls.accept(stream).await else { return Ok(()) };
+                            http.serve_connection(TokioIo::new(stream), service).await
+                        }
+                    }
+                });
             }
         }));
     }

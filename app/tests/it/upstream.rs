@@ -1,7 +1,7 @@
 //! Upcasing by another service that is good, slow, wrong, flapping or dead.
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     client::{Answer, JSON, get, post},
-    process::App,
+    process::{App, Directory},
     stub::{Mode, Stub},
 };
 
@@ -145,4 +145,18 @@ fn a_dead_one_comes_back_during_load() {
         until(&app, 200);
         load.join().unwrap();
     });
+}
+
+#[test]
+fn one_that_speaks_tls_is_asked_if_its_certificate_is_trusted() {
+    let (stub, certificate) = Stub::start_with_tls();
+    let directory = Directory::new("authorities");
+    let file = directory.file("authorities.pem");
+    fs::write(&file, certificate).unwrap();
+    let app = start(&stub, &[("SSL_CERT_FILE", file.as_str())]);
+    assert_eq!(ask(&app, "abc").json(), json!({"data": "CBA"}));
+    let asked = stub.asked();
+    let wary = start(&stub, &[("SHOUTCLOUD_RETRIES", "0")]);
+    assert_eq!(ask(&wary, "abc").status, 502);
+    assert_eq!(stub.asked(), asked, "it has been told nothing");
 }
