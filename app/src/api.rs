@@ -14,7 +14,7 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::{
     State, body,
@@ -51,6 +51,21 @@ struct Mirrored {
     transformed: String,
 }
 
+/// Why there is no answer to a text that is well-formed.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it describes what `media` and `upcase` refuse")]
+enum Unanswered {
+    /// There is no answer in a form that the client takes.
+    #[response(status = 406)]
+    Form,
+    /// The service that upcases can't be reached, or gives a wrong answer.
+    #[response(status = 502)]
+    Upstream,
+    /// The service that upcases takes too long.
+    #[response(status = 504)]
+    Slow,
+}
+
 /// `/`, `/v1`, `/v1/batch`, and `/api/mirror`.
 pub fn routes() -> Router<Arc<State>> {
     Router::new()
@@ -67,7 +82,7 @@ pub fn routes() -> Router<Arc<State>> {
     summary = "Reverse and upcase a text",
     request_body(content((Input = "application/json"), (String = "text/plain"))),
     responses((status = 200, description = "The text, reversed and upper-cased.",
-        content((Output = "application/json"), (String = "text/plain")))),
+        content((Output = "application/json"), (String = "text/plain"))), Unanswered),
 )]
 pub(crate) async fn transform(
     Shared(state): Shared<Arc<State>>,
@@ -98,7 +113,7 @@ pub(crate) async fn transform(
     summary = "As POST /v1",
     request_body(content((Input = "application/json"), (String = "text/plain"))),
     responses((status = 200, description = "The text, reversed and upper-cased.",
-        content((Output = "application/json"), (String = "text/plain")))),
+        content((Output = "application/json"), (String = "text/plain"))), Unanswered),
 )]
 pub(crate) async fn transform_at_root(
     state: Shared<Arc<State>>,

@@ -64,6 +64,7 @@ pub fn routes() -> Router<Arc<State>> {
 #[utoipa::path(
     get,
     path = "/healthz",
+    security(()),
     summary = "Whether the process lives",
     responses((status = 200, description = "It does.", body = String, content_type = "text/plain")),
 )]
@@ -76,6 +77,7 @@ pub(crate) async fn healthz() -> Response {
     get,
     path = "/api/health",
     tag = "api",
+    security(()),
     summary = "Whether it answers",
     responses((status = 200, description = "It does.", body = Health)),
 )]
@@ -88,6 +90,7 @@ pub(crate) async fn health() -> Response {
 #[utoipa::path(
     get,
     path = "/readyz",
+    security(()),
     summary = "Whether requests should be sent here",
     responses(
         (status = 200, description = "They should.", body = String, content_type = "text/plain"),

@@ -31,8 +31,11 @@ use crate::{
     tag = "api",
     summary = "Reverse and upcase many texts",
     request_body(content((Vec<serde_json::Value> = "application/json", example = json!([{"data": "reverse me"}])), (String = "application/x-ndjson"))),
-    responses((status = 200, description = "For each text its answer or `{\"error\": problem}`, in order, as they are ready.",
-        content((Vec<serde_json::Value> = "application/json"), (String = "application/x-ndjson")))),
+    responses(
+        (status = 200, description = "For each text its answer or `{\"error\": problem}`, in order, as they are ready.",
+            content((Vec<serde_json::Value> = "application/json"), (String = "application/x-ndjson"))),
+        (status = 406, description = "The answer comes in the form of the batch, which the client does not take."),
+    ),
 )]
 pub(crate) async fn batch(
     Shared(state): Shared<Arc<State>>,

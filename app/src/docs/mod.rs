@@ -15,7 +15,7 @@ use axum::{
 
 use crate::State;
 
-pub use document::{document, text};
+pub use document::{Parts, document, text};
 
 /// Swagger UI, packed by the build script.
 const SCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
@@ -39,7 +39,7 @@ pub fn routes() -> Router<Arc<State>> {
 }
 
 async fn openapi(Shared(state): Shared<Arc<State>>) -> Response {
-    let mut document = document();
+    let mut document = document(Parts::of(&state));
     document.info.version.clone_from(&state.config.telemetry.version);
     ([(header::CACHE_CONTROL, "no-cache")], axum::Json(document)).into_response()
 }

@@ -18,6 +18,7 @@ use axum::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, Semaphore};
+use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
 use self::{random::Random, refusal::refuse};
@@ -46,14 +47,24 @@ struct Wanted {
 }
 
 /// What has been uploaded.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Uploaded {
+    /// Where it is.
     bucket: String,
+    /// What it is called there.
+    #[schema(example = "random/019a")]
     key: String,
+    /// Its bytes.
     size: usize,
     /// Of the file, in hexadecimal digits.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     sha256: String,
 }
+
+/// Its part of the document.
+#[derive(OpenApi)]
+#[openapi(paths(upload))]
+pub(crate) struct Documented;
 
 /// Its routes; none without a bucket.
 pub fn routes(state: &State) -> Router<Arc<State>> {
@@ -108,6 +119,20 @@ impl Bucket {
     }
 }
 
+/// `POST /api/upload-random?size=N`.
+#[utoipa::path(
+    post,
+    path = "/api/upload-random",
+    tag = "uploads",
+    summary = "Upload a random file",
+    params(("size" = Option<usize>, Query, minimum = 1, nullable = false, example = 1000,
+        description = "Its bytes: by default 1 MiB, and `UPLOAD_LIMIT` of the service at most.")),
+    responses(
+        (status = 201, description = "It is in the bucket.", body = Uploaded),
+        (status = 400, description = "`size` is not as it must be."),
+        (status = 502, description = "S3 refuses."),
+    ),
+)]
 async fn upload(
     Shared(state): Shared<Arc<State>>,
     wanted: Result<Query<Wanted>, QueryRejection>,

@@ -1,11 +1,12 @@
 //! Users, kept in the database: `/v1/users`.
 //!
 //! [`fields`] says what may be in one, [`store`] keeps it, [`password`] hashes, [`requests`] is how all that is asked
-//! for. Who manages users is an admin; any other user sees and changes itself.
+//! for and [`shapes`] in which form. Who manages users is an admin; any other user sees and changes itself.
 
 mod fields;
 mod password;
 mod requests;
+mod shapes;
 mod store;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use axum::{
     routing::{get, post},
 };
 use jiff::Timestamp;
+use utoipa::OpenApi;
 use uuid::Uuid;
 
 pub use password::Passwords;
@@ -33,6 +35,11 @@ pub struct Users {
     database: Database,
     passwords: Passwords,
 }
+
+/// Its part of the document.
+#[derive(OpenApi)]
+#[openapi(paths(requests::create, requests::list, requests::read, requests::update, requests::delete))]
+pub(crate) struct Documented;
 
 /// Its routes; none without a database.
 pub fn routes(state: &State) -> Router<Arc<State>> {

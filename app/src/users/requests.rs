@@ -10,13 +10,13 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     User, Users, fields,
     fields::Complaints,
+    shapes::{NewUser, Page, UserList, UserPatch},
     store::{self, Change, Changed},
 };
 use crate::{
@@ -30,41 +30,21 @@ use crate::{
 
 const PAGE_LIMIT: u16 = 100;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewUser {
-    email: String,
-    name: String,
-    password: String,
-    #[serde(default)]
-    admin: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct UserPatch {
-    #[serde(default, deserialize_with = "given")]
-    email: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    name: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    password: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    admin: Option<bool>,
-}
-
-/// A null would remove a member (RFC 7396), and none of these can be missing.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-#[derive(Deserialize)]
-pub(super) struct Page {
-    limit: Option<u16>,
-    cursor: Option<String>,
-}
-
 /// `POST /v1/users`.
+#[utoipa::path(
+    post,
+    path = "/v1/users",
+    tag = "users",
+    summary = "Add a user",
+    request_body = NewUser,
+    responses(
+        (status = 201, description = "It is added.", body = User, headers(
+            ("location" = String, description = "Where it is."),
+            ("etag" = String, description = "Its version."),
+        )),
+        (status = 409, description = "Another user has the address."),
+    ),
+)]
 pub(super) async fn create(
     Shared(state): Shared<Arc<State>>,
     Extension(who): Extension<Principal>,
@@ -94,6 +74,18 @@ pub(super) async fn create(
 }
 
 /// `GET /v1/users`.
+#[utoipa::path(
+    get,
+    path = "/v1/users",
+    tag = "users",
+    summary = "List the users",
+    params(Page),
+    responses(
+        (status = 200, description = "A page of them.", body = UserList,
+            headers(("link" = String, description = "The next page, as `rel=\"next\"`."))),
+        (status = 400, description = "A parameter is not as it must be."),
+    ),
+)]
 pub(super) async fn list(
     Shared(state): Shared<Arc<State>>,
     Extension(who): Extension<Principal>,
@@ -117,7 +109,7 @@ pub(super) async fn list(
     let more = found.len() > usize::from(limit);
     found.truncate(limit.into());
     let next = found.last().filter(|_| more).map(|user| BASE64_URL_SAFE_NO_PAD.encode(user.id.as_bytes()));
-    let mut response = Json(json!({"users": found, "next": next})).into_response();
+    let mut response = Json(UserList { users: found, next: next.clone() }).into_response();
     if let Some(next) = next {
         let link = format!("</v1/users?limit={limit}&cursor={next}>; rel=\"next\"");
         response.headers_mut().extend(HeaderValue::try_from(link).ok().map(|link| (header::LINK, link)));
@@ -127,6 +119,22 @@ pub(super) async fn list(
 }
 
 /// `GET /v1/users/{id}`.
+#[utoipa::path(
+    get,
+    path = "/v1/users/{id}",
+    tag = "users",
+    summary = "Read a user",
+    params(
+        ("id" = String, Path, format = "uuid", description = "Which one."),
+        ("if-none-match" = Option<String>, Header, description = "The `ETag` of what is known.", nullable = false),
+    ),
+    responses(
+        (status = 200, description = "The user.", body = User,
+            headers(("etag" = String, description = "Its version."))),
+        (status = 304, description = "It is as known."),
+        (status = 404, description = "There is no such user."),
+    ),
+)]
 pub(super) async fn read(
     Shared(state): Shared<Arc<State>>,
     Extension(who): Extension<Principal>,
@@ -149,6 +157,25 @@ pub(super) async fn read(
 }
 
 /// `PATCH /v1/users/{id}`, with what is to change (RFC 7396) and the `If-Match` of what was seen.
+#[utoipa::path(
+    patch,
+    path = "/v1/users/{id}",
+    tag = "users",
+    summary = "Change a user",
+    params(
+        ("id" = String, Path, format = "uuid", description = "Which one."),
+        ("if-match" = String, Header, description = "The `ETag` of what is changed.", example = json!("\"1\"")),
+    ),
+    request_body = UserPatch,
+    responses(
+        (status = 200, description = "The user as it is now.", body = User,
+            headers(("etag" = String, description = "Its version."))),
+        (status = 404, description = "There is no such user."),
+        (status = 409, description = "Another user has the address."),
+        (status = 412, description = "It has changed since."),
+        (status = 428, description = "`If-Match` is missing."),
+    ),
+)]
 pub(super) async fn update(
     Shared(state): Shared<Arc<State>>,
     Extension(who): Extension<Principal>,
@@ -200,6 +227,21 @@ pub(super) async fn update(
 }
 
 /// `DELETE /v1/users/{id}`, with an `If-Match` if it must be what was seen.
+#[utoipa::path(
+    delete,
+    path = "/v1/users/{id}",
+    tag = "users",
+    summary = "Remove a user",
+    params(
+        ("id" = String, Path, format = "uuid", description = "Which one."),
+        ("if-match" = Option<String>, Header, description = "The `ETag` of what is removed.", nullable = false),
+    ),
+    responses(
+        (status = 204, description = "It is removed."),
+        (status = 404, description = "There is no such user."),
+        (status = 412, description = "It has changed since."),
+    ),
+)]
 pub(super) async fn delete(
     Shared(state): Shared<Arc<State>>,
     Extension(who): Extension<Principal>,

@@ -3,24 +3,30 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{config::Secret, database::is_duplicate};
 
 /// A user, as shown: the password is not among what is read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct User {
     /// Its name for programs, in the order of creation.
+    #[schema(value_type = String, format = "uuid")]
     pub id: Uuid,
     /// In small letters.
+    #[schema(format = "email", example = "ada@example.com")]
     pub email: String,
     /// As people call it.
+    #[schema(example = "Ada Lovelace")]
     pub name: String,
     /// Whether it may manage the others.
     pub admin: bool,
     /// When it was made.
+    #[schema(value_type = String, format = "date-time")]
     pub created: Timestamp,
     /// When it last changed.
+    #[schema(value_type = String, format = "date-time")]
     pub updated: Timestamp,
     /// How often it has changed.
     #[serde(skip)]

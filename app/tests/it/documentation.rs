@@ -2,6 +2,7 @@
 //! the document promises and much that it does not, and a browser without a network shows the explorer.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::Path,
@@ -11,28 +12,84 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
 
 use crate::{
     client::{Client, get},
-    process::App,
+    process::{App, Directory, command},
+    users::PASSWORD,
 };
 
 /// A browser starts slowly where much else runs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Without anything, and with users who prove themselves: as an admin, to whom nothing is refused.
 #[test]
 fn the_service_keeps_what_its_document_promises() {
     let app = App::start(&[]);
+    promises(&app, 8, "40", &[]);
+
+    let directory = Directory::new("schemathesis");
+    let file = directory.file("users.db");
+    let settings = [
+        ("DATABASE_FILE", file.as_str()),
+        ("DATABASE_MIGRATE", "true"),
+        ("AUTH", "basic"),
+        ("RATE_LIMIT", "1000000/s"),
+    ];
+    command(&["add-admin", "root@example.com", "Root"], &settings, PASSWORD).unwrap();
+    keep_root(&file);
+    let app = App::start(&settings);
+    let given = directory.file("schemathesis.toml");
+    fs::write(&given, SETTINGS).unwrap();
+    promises(&app, 13, "15", &["--config-file", &given]);
+}
+
+/// Who asks, what a document can't say (how hard a password is to guess, and which version a user has), and RFC 6585's
+/// 428, which the program does not know.
+const SETTINGS: &str = r#"
+[auth.openapi]
+basic = { username = "root@example.com", password = "canary-jk4W-9qzp!Lm" }
+
+[[operations]]
+include-path = "/v1/users"
+include-method = "POST"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 409, 422]
+
+[[operations]]
+include-path = "/v1/users/{id}"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 304, 404, 409, 412, 422]
+checks.missing_required_header.expected-statuses = [400, 404, 422, 428]
+"#;
+
+/// Whoever asks for everything changes and removes every user, and then has no rights any more.
+fn keep_root(file: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let mut database = SqliteConnection::connect(&format!("sqlite:{file}")).await.unwrap();
+        for doing in ["UPDATE", "DELETE"] {
+            let trigger = format!(
+                "CREATE TRIGGER keep_from_{doing} BEFORE {doing} ON users WHEN OLD.email = 'root@example.com' \
+                 BEGIN SELECT RAISE(IGNORE); END"
+            );
+            database.execute(AssertSqlSafe(trigger)).await.unwrap();
+        }
+    });
+}
+
+fn promises(app: &App, operations: usize, examples: &str, options: &[&str]) {
     let schemathesis = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/venv/bin/schemathesis");
     let output = Command::new(schemathesis)
+        .args(options)
         .args(["run", &format!("http://{}/openapi.json", app.address), "--checks", "all", "--mode", "all"])
-        .args(["--max-examples", "40", "--generation-deterministic", "--request-timeout", "30", "--no-color"])
+        .args(["--max-examples", examples, "--generation-deterministic", "--request-timeout", "30", "--no-color"])
         .current_dir(env!("CARGO_TARGET_TMPDIR"))
         .output()
         .expect("`cargo xtask test` makes target/venv");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("8 selected / 8 total"), "not every operation was tried: {said}");
+    let all = format!("{operations} selected / {operations} total");
+    assert!(said.contains(&all), "not every operation was tried: {said}");
 }
 
 #[test]
@@ -41,6 +98,7 @@ fn the_document_is_the_services() {
     let answer = app.connect().ask(&get("/openapi.json")).unwrap();
     let document = answer.json();
     assert_eq!((&document["openapi"], &document["info"]["version"]), (&json!("3.1.0"), &json!("test-1")));
+    assert!(document["paths"]["/v1/users"].is_null() && document["security"].is_null(), "it has neither");
     let page = app.connect().ask(&get("/docs")).unwrap();
     assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));
 }
