@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     State, app,
+    auth::Auth,
     config::Config,
     drain::{self, Phase},
     metrics, serve,
@@ -20,6 +21,9 @@ pub async fn run(config: Config) -> Result<(), String> {
     let mut state = State::new(config);
     let traces = Traces::new(&state.config.telemetry)?;
     state.tracer = traces.as_ref().map(Traces::tracer);
+    if state.users.is_some() && matches!(state.auth, Auth::Off) {
+        tracing::warn!("AUTH is off: whoever can connect may read and change all users");
+    }
     let state = Arc::new(state);
     let listen = &state.config.listen;
     // The signals before the port: whoever sees it listening may ask it to end.

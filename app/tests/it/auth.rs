@@ -30,7 +30,7 @@ fn get(app: &App, authorization: &str) -> Answer {
 }
 
 fn is_open(app: &App) {
-    for path in ["/healthz", "/readyz"] {
+    for path in ["/healthz", "/readyz", "/api/health", "/docs", "/openapi.json"] {
         assert_eq!(ask(app, "GET", path, "", &Value::Null).status, 200, "{path}");
     }
 }

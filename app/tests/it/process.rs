@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -108,6 +108,29 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "{what}: not within two minutes");
         thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Does something while two threads do something else over and over.
+pub(crate) fn under_load<T>(load: impl Fn() + Sync, work: impl FnOnce() -> T) -> T {
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let over = AtomicBool::new(false);
+    let again = || {
+        while !over.load(Ordering::Relaxed) {
+            load();
+        }
+    };
+    thread::scope(|scope| {
+        // Also when the work fails.
+        let _over = Over(&over);
+        scope.spawn(again);
+        scope.spawn(again);
+        work()
+    })
 }
 
 /// A directory that goes with the test.

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     client::{Client, JSON, get, post},
-    process::App,
+    process::{App, command},
 };
 
 #[test]
@@ -229,6 +229,26 @@ fn a_bad_configuration_is_told_whole_with_exit_code_78() {
         configuration: LOG_LEVEL must be error, warn, info, debug or trace, got \"loud\"\n";
     assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
     assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn the_configuration_in_effect_is_printed_without_secrets() {
+    let settings = [
+        ("DATABASE_URL", "mysql://app:canary-1@db/app"),
+        ("REDIS_URL", "redis://:canary-2@cache"),
+        ("UPLOAD_BUCKET", "files"),
+        ("AWS_SECRET_ACCESS_KEY", "canary-3"),
+    ];
+    let shown = command(&["config"], &settings, "").unwrap();
+    for line in [
+        "database_url: \"***\" # environment",
+        "redis_url: \"***\" # environment",
+        "upload_bucket: \"files\" # environment",
+        "auth: \"off\" # default",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} is not in {shown}");
+    }
+    assert!(!shown.contains("canary"), "{shown}");
 }
 
 #[test]

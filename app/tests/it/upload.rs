@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     client::{Answer, post},
     ministack::MiniStack,
-    process::{App, eventually},
+    process::{App, eventually, under_load},
 };
 
 fn start(server: &MiniStack) -> App {
@@ -21,6 +21,8 @@ fn start_with(server: &MiniStack, timeout: &str) -> App {
         ("UPLOAD_BUCKET", "files"),
         ("UPLOAD_ENDPOINT", &endpoint),
         ("UPLOAD_LIMIT", "40MiB"),
+        // Those of the load, and one more.
+        ("UPLOAD_CONCURRENCY", "3"),
         ("REQUEST_TIMEOUT", timeout),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "test"),
@@ -67,14 +69,22 @@ fn random_files_are_uploaded_whole_or_not_at_all() {
         assert_eq!(upload(&app, bad).status, 400, "{bad}");
     }
 
-    // Killed and brought back, empty.
-    server.kill();
-    let away = upload(&app, "?size=10");
-    assert_eq!((away.status, away.header("content-type")), (503, Some("application/problem+json")), "{}", away.body);
-    assert_eq!(away.header("retry-after"), Some("1"));
-    assert_eq!(upload(&app, "?size=9000000").status, 503);
-    server.bring_back();
-    assert_eq!(server.s3("PUT", "/files").status, 200);
+    // Killed and brought back, empty, during load.
+    let load = || assert!(matches!(upload(&app, "?size=1000").status, 201 | 502 | 503));
+    under_load(load, || {
+        server.kill();
+        let away = upload(&app, "?size=10");
+        assert_eq!(
+            (away.status, away.header("content-type")),
+            (503, Some("application/problem+json")),
+            "{}",
+            away.body
+        );
+        assert_eq!(away.header("retry-after"), Some("1"));
+        assert_eq!(upload(&app, "?size=9000000").status, 503);
+        server.bring_back();
+        assert_eq!(server.s3("PUT", "/files").status, 200);
+    });
     is_there(&server, &upload(&app, "?size=9000000"), 9_000_000);
 
     // Frozen: it takes the connection and answers nothing.
