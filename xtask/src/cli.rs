@@ -373,7 +373,7 @@ pub enum Measured {
     Releases,
     /// A thousand objects planned and applied beside a bare loop of the same requests, in the local environment
     Objects,
-    /// The service under wrk's load beside a bare axum handler, its memory, its start, and texts
+    /// The service under wrk's load beside a bare axum handler and Flask, its memory, its start, and texts; downloads Flask
     Service,
     /// A deploy that changes nothing beside a script of docker, aws and kubectl and beside Ansible; downloads both
     Tools,

@@ -1,7 +1,8 @@
-//! `bench service`: the service under load beside a bare axum handler that does the same to a text, in one run.
+//! `bench service`: the service under load, with its log, metrics and limits on, beside a bare axum handler that does the
+//! same to a text, and beside Flask and gunicorn, in one run.
 //!
-//! wrk, the handler and the service take turns on the same cores; of several rounds the best counts, because what else
-//! the machine does only ever takes away.
+//! wrk and the three take turns on the same cores; of several rounds the best counts, because what else the machine does
+//! only ever takes away.
 
 use std::{
     fs,
@@ -11,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -22,10 +24,17 @@ use super::{figures::Figures, ground, output};
 use crate::{
     config::variables,
     error::{Error, Result},
+    programs::venv,
     ui::{Done, Outcome, Printer},
 };
 
-const SCRIPT: &str = "xtask/benches/service/post.lua";
+/// What wrk sends, and the service in Flask.
+const FILES: &str = "xtask/benches/service";
+/// Where Flask is.
+const VENV: &str = "target/flask-venv";
+const REQUIREMENTS: &str = include_str!("../../../benches/service/requirements.txt");
+/// One client asks for everything, and comes nowhere near it.
+const RATE_LIMIT: (&str, &str) = ("RATE_LIMIT", "1000000/s");
 /// Rounds of load, and how long each is.
 const ROUNDS: usize = 5;
 const SECONDS: &str = "3s";
@@ -46,6 +55,7 @@ pub(super) async fn figures(root: &Path, printer: &Printer) -> Result<Figures> {
         Ok(Done::new(Outcome::Ok, "the service and what it is measured against", ()))
     })
     .await?;
+    let venv = printer.step("flask").run(async |step| venv::create(root, VENV, REQUIREMENTS, step).await).await?;
     let release = root.join("target/release");
     let step = printer.step("text");
     let speed = step.run(async |_| {
@@ -67,15 +77,19 @@ pub(super) async fn figures(root: &Path, printer: &Printer) -> Result<Figures> {
     let step = printer.step("load");
     let load = step.run(async |step| {
         let (bare, app) = (Server::bare(&release).await?, Server::app(&release).await?);
-        let (mut of_bare, mut of_app) = (Load::default(), Load::default());
+        let flask = Server::flask(root, &venv).await?;
+        let mut best = [Load::default(), Load::default(), Load::default()];
         for round in 1..=ROUNDS {
             step.update(format!("round {round} of {ROUNDS}"));
-            of_bare.better(bare.load(root).await?);
-            of_app.better(app.load(root).await?);
+            for (best, server) in best.iter_mut().zip([&bare, &app, &flask]) {
+                best.better(server.load(root).await?);
+            }
         }
-        Ok(Done::new(Outcome::Ok, "measured", (of_bare, of_app, app.memory()?)))
+        let memory = app.memory()?;
+        flask.end().await?;
+        Ok(Done::new(Outcome::Ok, "measured", (best, memory)))
     });
-    let (bare, app, memory) = load.await?;
+    let ([bare, app, flask], memory) = load.await?;
 
     let speed = |name: &str| speed[name].as_f64().unwrap_or_default();
     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
@@ -83,8 +97,11 @@ pub(super) async fn figures(root: &Path, printer: &Printer) -> Result<Figures> {
     figures.amount("POST /v1, a bare axum handler", bare.requests, "/s");
     figures.amount("POST /v1, the service", app.requests, "/s");
     figures.amount("of the bare handler's", 100.0 * app.requests / bare.requests, "%");
+    figures.amount("POST /v1, Flask and gunicorn with two workers", flask.requests, "/s");
+    figures.amount("in times of Flask's", app.requests / flask.requests, "x");
     figures.amount("99 of 100 within, the bare handler", millis(bare.slowest), "ms");
     figures.amount("99 of 100 within, the service", millis(app.slowest), "ms");
+    figures.amount("in times of the bare handler's", app.slowest.as_secs_f64() / bare.slowest.as_secs_f64(), "x");
     figures.amount("resident memory after the load", memory, "MB");
     figures.amount("from exec to the first answer, median", millis(starts[STARTS / 2]), "ms");
     let ascii = speed("ascii_microseconds") / speed("copy_and_uppercase_microseconds");
@@ -144,17 +161,26 @@ impl Server {
         let address = ground::free_address()?;
         let mut command = Command::new(release.join("app"));
         command.env_clear().env("ADDRESS", "127.0.0.1").env("PORT", address.port().to_string());
-        Self::start(command, address, "GET /healthz HTTP/1.1\r\nhost: app\r\n\r\n").await
+        command.env("METRICS_PORT", "0").envs([RATE_LIMIT, ("RATE_BURST", "1000000")]);
+        Self::start(command, address).await
     }
 
     async fn bare(release: &Path) -> Result<Self> {
         let address = ground::free_address()?;
         let mut command = Command::new(release.join("examples/bare"));
         command.arg(address.port().to_string());
-        Self::start(command, address, "GET / HTTP/1.1\r\nhost: app\r\n\r\n").await
+        Self::start(command, address).await
     }
 
-    async fn start(mut command: Command, address: SocketAddr, request: &str) -> Result<Self> {
+    async fn flask(root: &Path, venv: &Path) -> Result<Self> {
+        let address = ground::free_address()?;
+        let mut command = Command::new(venv.join("bin/gunicorn"));
+        command.args(["--workers", "2", "--log-level", "warning", "--bind", &address.to_string(), "flask_app:app"]);
+        command.current_dir(root.join(FILES)).env("PYTHONDONTWRITEBYTECODE", "1");
+        Self::start(command, address).await
+    }
+
+    async fn start(mut command: Command, address: SocketAddr) -> Result<Self> {
         let program = command.as_std().get_program().to_string_lossy().into_owned();
         let failed = |error: &dyn std::error::Error| Error::failed(format!("start {program}")).source(error);
         command.stdout(Stdio::null()).kill_on_drop(true);
@@ -167,7 +193,7 @@ impl Server {
                 Err(_) => tokio::time::sleep(Duration::from_micros(200)).await,
             }
         };
-        stream.write_all(request.as_bytes()).await.map_err(|error| failed(&error))?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: app\r\n\r\n").await.map_err(|error| failed(&error))?;
         stream.read_u8().await.map_err(|error| failed(&error))?;
         Ok(Self { process, address, first: began.elapsed() })
     }
@@ -175,11 +201,20 @@ impl Server {
     async fn load(&self, root: &Path) -> Result<Load> {
         let mut wrk = Command::new("wrk");
         wrk.args(["--threads", "1", "--connections", CONNECTIONS, "--duration", SECONDS, "--latency", "--script"]);
-        wrk.arg(root.join(SCRIPT)).arg(format!("http://{}/v1", self.address));
+        wrk.arg(root.join(FILES).join("post.lua")).arg(format!("http://{}/v1", self.address));
         let doing = "load the service with wrk";
         let said =
             output(&mut wrk, doing).await.map_err(|error| error.hint("wrk is needed: sudo apt-get install wrk"))?;
         Load::parse(&said).ok_or_else(|| Error::failed(doing).cause(said.trim_end()))
+    }
+
+    /// Asks it to end, for one that has processes of its own to end.
+    async fn end(mut self) -> Result<()> {
+        let failed = |error: &dyn std::error::Error| Error::failed("end gunicorn").source(error);
+        if let Some(pid) = self.process.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            kill_process(pid, Signal::TERM).map_err(|error| failed(&error))?;
+        }
+        self.process.wait().await.map(drop).map_err(|error| failed(&error))
     }
 
     /// Resident memory in MB.
