@@ -1,4 +1,4 @@
-//! Packs the explorer of the API documentation for the binary.
+//! Packs the explorer of the API documentation for the binary, and has the linker pack the binary's relocations.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "cargo talks to build scripts this way")]
 
@@ -6,6 +6,7 @@ use std::{
     env, fs,
     io::{Cursor, Read as _},
     path::Path,
+    process::Command,
 };
 
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
@@ -16,6 +17,9 @@ const FILES: [&str; 2] = ["swagger-ui-bundle.js", "swagger-ui.css"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    if packs_relocations().unwrap_or(false) {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
     let out = env::var_os("OUT_DIR").expect("cargo names it");
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED)).expect("it is a zip archive");
     for file in FILES {
@@ -32,4 +36,15 @@ fn main() {
         gzip.extend(size.to_le_bytes());
         fs::write(Path::new(&out).join(format!("{file}.gz")), gzip).expect("write it");
     }
+}
+
+/// The addresses in a binary that may lie anywhere are adjusted at start by a list with 24 bytes for each: megabytes that
+/// stay in memory. glibc takes them as a bitmap, too, since 2.36.
+fn packs_relocations() -> Option<bool> {
+    if env::var("HOST") != env::var("TARGET") || env::var("CARGO_CFG_TARGET_ENV").as_deref() != Ok("gnu") {
+        return None;
+    }
+    let said = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?.stdout;
+    let (major, minor) = str::from_utf8(&said).ok()?.trim().strip_prefix("glibc ")?.split_once('.')?;
+    Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?) >= (2, 36))
 }

@@ -17,14 +17,15 @@ const ROWS: usize = 4;
 const COLUMNS: usize = 16 * 1024;
 /// Each has a lock of its own, so that cores seldom wait for each other.
 const PARTS: usize = 16;
-
-type Part = [[u64; COLUMNS / PARTS]; ROWS];
+/// Columns of a part.
+const WIDTH: usize = COLUMNS / PARTS;
 
 #[derive(Debug)]
 pub(super) struct Buckets {
     began: Instant,
     hash: RandomState,
-    parts: Box<[Mutex<Part>]>,
+    /// One row after the other. What nobody has used yet takes no memory: zeros come from the system as they are needed.
+    parts: Box<[Mutex<Box<[u64]>>]>,
     /// Nanoseconds between two requests.
     interval: u64,
     /// How far ahead of now a bucket may be filled.
@@ -37,7 +38,7 @@ impl Buckets {
         Self {
             began: Instant::now(),
             hash: RandomState::new(),
-            parts: (0..PARTS).map(|_| Mutex::new([[0; COLUMNS / PARTS]; ROWS])).collect(),
+            parts: (0..PARTS).map(|_| Mutex::new(vec![0; ROWS * WIDTH].into_boxed_slice())).collect(),
             interval,
             depth: interval.saturating_mul(burst.into()),
         }
@@ -53,14 +54,14 @@ impl Buckets {
         let part = &self.parts[hash as usize % PARTS];
         let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
         // Sixty bits are left, fifteen for each row.
-        let column = |row: usize| (hash >> (4 + 15 * row)) as usize % (COLUMNS / PARTS);
-        let emptiest = (0..ROWS).map(|row| part[row][column(row)]).min().unwrap_or_default().max(now);
+        let place = |row: usize| row * WIDTH + (hash >> (4 + 15 * row)) as usize % WIDTH;
+        let emptiest = (0..ROWS).map(|row| part[place(row)]).min().unwrap_or_default().max(now);
         let latest = now + self.depth;
         if emptiest + self.interval > latest {
             return Err(Duration::from_nanos(emptiest + self.interval - latest));
         }
         for row in 0..ROWS {
-            let bucket = &mut part[row][column(row)];
+            let bucket = &mut part[place(row)];
             // Never further ahead than what one client could have filled, or others would wait for long.
             *bucket = ((*bucket).max(now) + self.interval).min(latest);
         }
