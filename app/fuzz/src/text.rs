@@ -9,7 +9,8 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     assert_eq!(reverse(text), clusters().collect::<String>());
     let upper: String = clusters().flat_map(str::chars).flat_map(char::to_uppercase).collect();
     assert_eq!(reverse_upcase(text), upper);
-    if text.is_ascii() {
+    // CR LF is one cluster, and LF CR becomes one.
+    if text.is_ascii() && !text.contains('\r') {
         assert_eq!(mirror(&mirror(text)), text);
     }
     let _ = mirror(text);
