@@ -6,9 +6,10 @@ use std::{
 };
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
@@ -36,6 +37,8 @@ const AT_ONCE: usize = 32;
 /// Where the bare loop works; a plan works in the service's namespace.
 const BARE: &str = "slipway-bench-bare";
 const OURS: &str = "slipway-bench";
+/// How often it is looked whether the controllers are done.
+const SETTLE: Duration = Duration::from_millis(250);
 /// How long the cluster may take to clear up.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -151,13 +154,35 @@ async fn measure(client: &Client, unit: Unit<'_>, set: Set, bare_first: bool) ->
         let objects = set.objects(COUNT, value);
         phases.push(if bare_first {
             let bare = bare(client, set, value).await?;
+            settled(client).await?;
             (bare, run(client, unit, &objects).await?)
         } else {
             let ours = run(client, unit, &objects).await?;
+            settled(client).await?;
             (bare(client, set, value).await?, ours)
         });
+        settled(client).await?;
     }
     Ok(phases)
+}
+
+/// Waits until the controllers have done what the last changes ask of them: who comes next would pay for it.
+async fn settled(client: &Client) -> Result<()> {
+    let deployments: Api<Deployment> = Api::all(client.clone());
+    let is_seen = |deployment: &Deployment| {
+        let seen = deployment.status.as_ref().and_then(|status| status.observed_generation);
+        seen == deployment.metadata.generation
+    };
+    let deadline = Instant::now() + TIMEOUT;
+    let failed = || Error::failed("wait for the controllers");
+    while !deployments.list(&ListParams::default()).await.map_err(|error| failed().source(&error))?.iter().all(is_seen)
+    {
+        if Instant::now() > deadline {
+            return Err(failed().cause(format!("they are behind after {} s", TIMEOUT.as_secs())));
+        }
+        tokio::time::sleep(SETTLE).await;
+    }
+    Ok(())
 }
 
 async fn run(client: &Client, unit: Unit<'_>, objects: &[Object]) -> Result<Duration> {
