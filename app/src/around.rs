@@ -1,5 +1,5 @@
-//! What every request has in common: an id and a place in a trace, a place among those under way, a deadline, an answer even
-//! to a panic, who answered, what is counted, and a line in the log.
+//! What every request has in common: an id and a place in a trace, a limit to how many one client may send, a place among
+//! those under way, a deadline, an answer even to a panic, who answered, what is counted, and a line in the log.
 
 use std::{future::poll_fn, panic::AssertUnwindSafe, pin::pin, sync::Arc, task::Poll};
 
@@ -14,7 +14,7 @@ use http_body_util::BodyExt as _;
 use opentelemetry::{KeyValue, trace::SpanBuilder};
 
 use crate::{
-    State,
+    State, limit,
     problem::Problem,
     trace::{self, REQUEST_ID, Trail},
 };
@@ -32,7 +32,7 @@ pub async fn around(Shared(state): Shared<Arc<State>>, request: Request, next: N
     let id = trail.header();
     let work = async {
         let version = request.version();
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let mut response = admitted(&state, request, next).await;
         response.headers_mut().insert(header::SERVER, state.server.clone());
         response.headers_mut().insert(REQUEST_ID, id);
@@ -43,7 +43,7 @@ pub async fn around(Shared(state): Shared<Arc<State>>, request: Request, next: N
         let status = response.status();
         let took = counted.answered(status);
         trace::end(span, status, took);
-        let micros = took.as_micros() as u64;
+        let (micros, path) = (took.as_micros() as u64, uri.path());
         if status.is_server_error() && path != "/readyz" {
             tracing::error!(%method, path, status = status.as_u16(), micros, "request");
         } else {
@@ -54,18 +54,23 @@ pub async fn around(Shared(state): Shared<Arc<State>>, request: Request, next: N
     trail.follow(work).await
 }
 
-/// Answers, if not too many requests are under way, and in time.
+/// Answers, if neither the client nor all together ask too much, and in time.
 async fn admitted(state: &State, request: Request, next: Next) -> Response {
     // Whoever asks how the service does is always told.
     let permit = match request.uri().path() {
         "/healthz" | "/readyz" | "/api/health" => None,
-        _ => match state.permits.clone().try_acquire_owned() {
-            Ok(permit) => Some(permit),
-            Err(_) => {
-                state.metrics.shed();
-                return Problem::unavailable("there are too many requests under way").into_response();
+        _ => {
+            if let Err(refusal) = limit::admit(state.limit.as_ref(), &request) {
+                return refusal.into_response();
             }
-        },
+            match state.permits.clone().try_acquire_owned() {
+                Ok(permit) => Some(permit),
+                Err(_) => {
+                    state.metrics.shed();
+                    return Problem::unavailable("there are too many requests under way").into_response();
+                }
+            }
+        }
     };
     let (timeout, version) = (state.config.limits.request_timeout, request.version());
     let answer = tokio::time::timeout(timeout, caught(next.run(request)));

@@ -5,8 +5,8 @@
 //! ```text
 //! connection   how many there are, the head's size and time, HTTP/1.1 or h2c        serve
 //! around       an id, a place in a trace, a line in the log, metrics,
-//!              an answer even to a panic, a deadline                              around
-//! limit        how often one client may ask, where that is limited                  limit
+//!              how often one client may ask, where that is limited,
+//!              an answer even to a panic, a deadline                              around, limit
 //! auth         who asks, where that matters                                         auth
 //! route        the part's own handler, which reads the body within its limit        api, users, ...
 //! ```
@@ -19,13 +19,13 @@ use axum::{
     middleware,
 };
 
-use crate::{State, api, around, auth, docs, health, limit, problem::Problem, upload, users};
+use crate::{State, api, around, auth, docs, health, problem::Problem, upload, users};
 
 /// All routes of the service, and what surrounds them.
 pub fn app(state: Arc<State>) -> Router {
     let guarded = api::routes().merge(users::routes(&state)).merge(upload::routes(&state));
     Router::new()
-        .merge(limit::protect(&state, auth::protect(&state, guarded)))
+        .merge(auth::protect(&state, guarded))
         .merge(docs::routes())
         .merge(health::routes())
         .fallback(not_found)

@@ -5,18 +5,15 @@
 mod buckets;
 mod client;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use axum::{
-    Router,
-    extract::{ConnectInfo, Request, State as Shared},
+    extract::{ConnectInfo, Request},
     http::{HeaderValue, StatusCode, header},
-    middleware::{self, Next},
-    response::Response,
 };
 
 use self::buckets::Buckets;
-use crate::{State, config, problem::Problem};
+use crate::{config, problem::Problem};
 
 /// The limit of a service that has one.
 #[derive(Debug)]
@@ -38,23 +35,17 @@ impl Limit {
     }
 }
 
-/// Refuses the requests of a client that sends too many.
-pub fn protect(state: &Arc<State>, routes: Router<Arc<State>>) -> Router<Arc<State>> {
-    if state.limit.is_none() {
-        return routes;
-    }
-    routes.route_layer(middleware::from_fn_with_state(state.clone(), admit))
-}
-
-async fn admit(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Result<Response, Problem> {
+/// Refuses a request of a client that sends too many.
+///
+/// # Errors
+/// 429, with the time after which the next one may come.
+pub fn admit(limit: Option<&Limit>, request: &Request) -> Result<(), Problem> {
     let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    if let (Some(limit), Some(peer)) = (&state.limit, peer)
-        && let Err(wait) = limit.admit(client::address(peer, request.headers(), &limit.proxies))
-    {
+    let Some((limit, peer)) = limit.zip(peer) else { return Ok(()) };
+    limit.admit(client::address(peer, request.headers(), &limit.proxies)).map_err(|wait| {
         // RFC 6585 section 4. Whole seconds, and none too few.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many requests from where you are");
-        return Err(problem.with(header::RETRY_AFTER, HeaderValue::from(seconds)));
-    }
-    Ok(next.run(request).await)
+        problem.with(header::RETRY_AFTER, HeaderValue::from(seconds))
+    })
 }
