@@ -9,7 +9,7 @@ use crate::{
     client::{Answer, JSON},
     issuer::{Issuer, SigningKey},
     ministack::MiniStack,
-    process::{App, Directory, command, eventually},
+    process::{App, Directory, command, eventually, under_load},
     users::PASSWORD,
 };
 
@@ -137,11 +137,15 @@ fn tokens_of_cognito_are_accepted() {
     let refused = get(&other, &format!("Bearer {ada}"));
     assert!(refused.status == 401 && refused.header("www-authenticate").unwrap().contains("another audience"));
 
-    // The issuer goes: the keys are known. Who starts now has none, until it is back.
-    server.kill();
-    assert_eq!(get(&app, &format!("Bearer {ada}")).status, 200);
-    assert_eq!(ask(&app, "GET", "/readyz", "", &Value::Null).status, 200);
-    let late = App::start(&settings);
+    // The issuer goes while requests come: the keys are known. Who starts now has none, until it is back.
+    let late = under_load(
+        || assert_eq!(get(&app, &format!("Bearer {ada}")).status, 200),
+        || {
+            server.kill();
+            assert_eq!(ask(&app, "GET", "/readyz", "", &Value::Null).status, 200);
+            App::start(&settings)
+        },
+    );
     let refused = get(&late, &format!("Bearer {ada}"));
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.body);
     assert_eq!(ask(&late, "GET", "/readyz", "", &Value::Null).status, 503);
@@ -229,10 +233,18 @@ fn keys_are_rotated_and_bad_tokens_refused() {
     let asked = issuer.asked.load(Ordering::SeqCst) - before;
     assert!(asked as u128 <= 1 + began.elapsed().as_millis() / 500, "{asked} times in {:?}", began.elapsed());
 
-    // The issuer fails: what is known stays good.
-    issuer.publish(&[]);
-    assert_eq!(status(&first.sign(&issuer.claims())), 401);
-    assert_eq!(status(&rotated), 200);
+    // The issuer fails and comes back while requests come: what is known stays good, and what is new is known soon.
+    let third = SigningKey::new("third");
+    under_load(
+        || assert_eq!(status(&rotated), 200),
+        || {
+            issuer.publish(&[]);
+            let added = third.sign(&issuer.claims());
+            assert_eq!(status(&added), 401);
+            issuer.publish(&[&second, &third]);
+            eventually("it is asked again", || status(&added) == 200);
+        },
+    );
 }
 
 /// A good token with another header, and another signature.
