@@ -29,7 +29,8 @@ pub use releases::{Diff, Promote, Rollback, Show, Side, Unlock};
         cargo xtask deploy                 build, push, apply and check the service on this machine\n  \
         cargo xtask logs -f                follow what it says\n  \
         cargo xtask local down             remove every trace of it\n\n\
-        Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 failed and rolled back, 70 timed out, 130 interrupted"
+        Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 --exit-code found changes, 4 failed and rolled back, \
+        70 timed out, 130 interrupted"
 )]
 pub struct Cli {
     /// What to do.

@@ -1,5 +1,5 @@
-//! What an apply would change, as a value: every object is applied with `dryRun=All`, and the answer is compared with
-//! what is there.
+//! What an apply would change, as a value: what is not certain from managedFields and values is applied with
+//! `dryRun=All`, and the answer is compared with what is there.
 //!
 //! What is planned differs from what is rendered in three ways. Objects get two labels, [`ownership::MANAGED_BY`] and
 //! [`ownership::ID`], by which `destroy` finds them. Namespaced objects without a namespace get the environment's.
